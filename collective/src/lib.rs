@@ -1,0 +1,1 @@
+//! The table where ranks meet: moves bytes and owns the schedule of the fold.

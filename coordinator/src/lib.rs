@@ -1,0 +1,1 @@
+//! Accepts jobs, decides, owns the truth.

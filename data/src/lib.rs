@@ -1,0 +1,1 @@
+//! Imports, preprocesses and samples datasets. Sees bytes, not the store.

@@ -1,0 +1,1 @@
+//! Runs a plan on a device. Knows no job and no network.

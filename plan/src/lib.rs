@@ -1,0 +1,1 @@
+//! Model, batch and device profile to buffers, arena, FLOPs and bytes. Pure.

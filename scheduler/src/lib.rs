@@ -1,0 +1,1 @@
+//! The brain: no I/O, no clock, no randomness, no async.

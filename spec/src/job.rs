@@ -1,0 +1,194 @@
+//! A job: everything that decides what is trained, on what, how and with which resources. All defaults are filled in.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::model::Model;
+
+/// A job with all defaults filled in; canonical once its datasets carry digests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The name people give it; several jobs may share one.
+    pub name: String,
+    /// What it is trained and validated on.
+    pub data: Data,
+    /// The network.
+    pub model: Model,
+    /// How it is trained.
+    pub training: Training,
+    /// What it runs on.
+    pub resources: Resources,
+    /// When checkpoints are written and how many are kept.
+    pub checkpoint: Checkpointing,
+}
+
+/// What a job is trained and validated on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    /// The rows trained on.
+    pub train: SplitRef,
+    /// The rows validated on, if any.
+    pub validation: Option<Validation>,
+    /// What is done to each value before it enters the network.
+    pub normalize: Normalize,
+}
+
+/// A split of a dataset: `name/split`, or `name@digest/split`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitRef {
+    /// The dataset's name.
+    pub dataset: String,
+    /// The dataset's digest, present once resolved.
+    pub digest: Option<Digest>,
+    /// The split's name.
+    pub split: String,
+}
+
+impl fmt::Display for SplitRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.digest {
+            Some(digest) => write!(f, "{}@{digest}/{}", self.dataset, self.split),
+            None => write!(f, "{}/{}", self.dataset, self.split),
+        }
+    }
+}
+
+/// Where the validation rows come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Validation {
+    /// A split of its own.
+    Split(SplitRef),
+    /// This fraction of the training split, stratified by class, in (0, 1).
+    Fraction(f64),
+}
+
+/// What is done to each value before it enters the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalize {
+    /// Nothing.
+    None,
+    /// Division by the dataset's declared maximum.
+    Unit,
+    /// Subtraction of the channel's mean and division by its standard deviation, both over the rows trained on.
+    Standard,
+}
+
+/// How a job is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// When training ends.
+    pub length: Length,
+    /// Samples of one step over the whole gang, at least 1.
+    pub batch_size: u32,
+    /// Numbered parts of the global batch, each of `ceil(batch_size / microbatches)` samples, none always absent.
+    pub microbatches: u32,
+    /// The seed of all randomness.
+    pub seed: u64,
+    /// Whether an epoch's last, short batch is left out.
+    pub drop_last: bool,
+    /// What is minimised.
+    pub loss: Loss,
+    /// How the parameters follow the gradient.
+    pub optimizer: Optimizer,
+    /// When the validation rows are evaluated.
+    pub validate: Validate,
+}
+
+/// When training ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Length {
+    /// After this many passes over the training rows.
+    Epochs(u32),
+    /// After this many steps.
+    Steps(u64),
+}
+
+/// What is minimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// Mean over the samples of `-log softmax(logits)[class]`.
+    CrossEntropy,
+}
+
+/// How the parameters follow the gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// Stochastic gradient descent with momentum, as PyTorch's `SGD` (dampening 0).
+    Sgd {
+        /// Learning rate.
+        lr: f64,
+        /// Momentum, in [0, 1).
+        momentum: f64,
+        /// Added to the gradient times the parameter.
+        weight_decay: f64,
+    },
+    /// Adam, as PyTorch's `Adam` (Kingma and Ba 2015).
+    Adam {
+        /// Learning rate.
+        lr: f64,
+        /// Decay of the first and the second moment, each in [0, 1).
+        betas: [f64; 2],
+        /// Added to the root of the second moment.
+        eps: f64,
+        /// Added to the gradient times the parameter.
+        weight_decay: f64,
+    },
+}
+
+impl Optimizer {
+    /// The learning rate of every step.
+    pub fn lr(&self) -> f64 {
+        match *self {
+            Optimizer::Sgd { lr, .. } | Optimizer::Adam { lr, .. } => lr,
+        }
+    }
+}
+
+/// When the validation rows are evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validate {
+    /// After every so many epochs, and after the last step.
+    pub every_epochs: u32,
+}
+
+/// What a job runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// The kind of device.
+    pub device: Device,
+    /// Ranks of the gang, at most `microbatches`.
+    pub ranks: u32,
+    /// Thread slots per CPU rank.
+    pub threads: u32,
+}
+
+/// The kind of device that ranks run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    /// Thread slots of a machine.
+    Cpu,
+}
+
+/// When checkpoints are written and how many are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpointing {
+    /// A checkpoint after every so many steps; `None`: only at the end.
+    pub every_steps: Option<u64>,
+    /// How many of the newest are kept, at least 1.
+    pub keep_last: u32,
+}
+
+impl Job {
+    /// Samples of a full microbatch: `ceil(batch_size / microbatches)`.
+    pub fn microbatch_size(&self) -> usize {
+        self.training.batch_size.div_ceil(self.training.microbatches) as usize
+    }
+}

@@ -1,0 +1,27 @@
+//! The words of Trainyard: what a job file says, what a model is made of, the names of things, the states they are
+//! in and the reports they send. Nothing here reads a file, a clock or the network.
+//!
+//! Shape legend, used throughout the workspace: `N` samples, `C` channels, `H` height, `W` width, `F` features.
+#![forbid(unsafe_code)]
+
+pub mod checkpoint;
+pub mod dataset;
+pub mod digest;
+pub mod id;
+pub mod job;
+pub mod job_file;
+pub mod metric;
+pub mod model;
+pub mod offer;
+pub mod random;
+pub mod rank;
+pub mod shape;
+pub mod state;
+
+pub use checkpoint::CheckpointManifest;
+pub use dataset::DatasetManifest;
+pub use digest::Digest;
+pub use id::{AttemptId, JobId, WorkerId};
+pub use job::Job;
+pub use metric::MetricRow;
+pub use shape::Shape;

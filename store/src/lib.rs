@@ -1,0 +1,1 @@
+//! The strong-room: sled, packs, content-addressed chunks, reference counts.

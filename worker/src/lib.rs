@@ -1,0 +1,1 @@
+//! Offers devices, starts and watches ranks; the rank's step loop.
