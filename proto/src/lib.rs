@@ -1,1 +1,27 @@
-//! The wire: .proto files, generated code and checked conversions.
+//! The wire: the generated code of `proto/trainyard/v1/trainyard.proto` and the conversions between it and the words of
+//! `spec`. Conversions from the wire check (`TryFrom`, `decode_*`), so that the inside never checks again.
+#![forbid(unsafe_code)]
+
+mod document;
+mod error;
+mod offer;
+mod order;
+mod report;
+mod row;
+
+pub use document::{decode_checkpoint, decode_dataset, decode_job};
+pub use error::Error;
+pub use order::{Command, RankOrder};
+pub use report::{RankReport, RankStatus};
+
+/// The generated messages, clients and servers. Only boundary files use them.
+#[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all)]
+pub mod v1 {
+    tonic::include_proto!("trainyard.v1");
+}
+
+/// The encoded descriptors of the services, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The largest message that either side accepts, in bytes: a chunk and its envelope.
+pub const MAX_MESSAGE_BYTES: usize = 8 << 20;

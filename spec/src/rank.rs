@@ -104,3 +104,25 @@ pub struct Exit {
     /// The last lines it wrote to its log.
     pub last_lines: Vec<String>,
 }
+
+/// How far a rank has come, as its worker knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// Started, not yet prepared.
+    Starting,
+    /// Prepared, waiting for the others.
+    Ready {
+        /// `host:port`.
+        address: String,
+    },
+    /// Told to go.
+    Running,
+    /// Its last step is applied.
+    Done {
+        /// The last step.
+        step: u64,
+        /// The digest of all of S.
+        state_digest: String,
+    },
+}
