@@ -1,1 +1,25 @@
-//! Model, batch and device profile to buffers, arena, FLOPs and bytes. Pure.
+//! Model and batch to layers with resolved shapes, buffers with lifetimes, one arena, FLOPs and bytes. Pure: no I/O, no
+//! clock, no randomness, so that a coordinator without a device knows what a rank will use.
+//!
+//! Shape legend: `N` samples, `C` channels, `H` height, `W` width, `F` features. Sizes are in f32 words of 4 bytes.
+#![forbid(unsafe_code)]
+
+mod arena;
+mod buffers;
+mod error;
+mod op;
+mod plan;
+mod resolve;
+mod stage;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use buffers::{Buffer, Places};
+pub use error::Error;
+pub use op::{Conv2d, Linear, MaxPool2d, Op};
+pub use plan::{Memory, Mode, Plan, Request, plan};
+pub use resolve::{Init, Layer, Parameter};
+pub use stage::{Stage, StageKind, Window};
+pub use window::{TILE, Unfolded, WindowWork};

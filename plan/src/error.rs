@@ -1,0 +1,163 @@
+//! Why no plan exists. Every arm that a layer causes carries its position, so that a caller can point at its line.
+
+use spec::Shape;
+
+/// Why a model cannot run on a batch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The list of layers is empty.
+    #[error("the model has no layers: end the list with {{ linear = \"classes\" }}")]
+    NoLayers,
+    /// No layer has parameters, and the plan is to train.
+    #[error(
+        "no layer has parameters, so there is nothing to train: add {{ linear = \"classes\" }}"
+    )]
+    NothingToTrain,
+    /// A number of the request is 0.
+    #[error("{what} is 0: at least 1 is needed")]
+    Zero {
+        /// Which number.
+        what: &'static str,
+    },
+    /// Two layers go by one name, so that their parameters would too.
+    #[error("layers {first} and {layer} are both called \"{path}\": give one of them another name")]
+    DuplicateName {
+        /// Position of the second layer.
+        layer: usize,
+        /// Position of the first layer.
+        first: usize,
+        /// The name of both.
+        path: String,
+    },
+    /// A window layer was given samples without height and width.
+    #[error(
+        "layer {path} ({word}) needs samples of C x H x W, but gets {input}: put it before \"flatten\", or import \
+         the data with its shape, as in --shape 1x28x28"
+    )]
+    NeedsImage {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
+        /// Shape of the samples that reach it.
+        input: Shape,
+    },
+    /// A linear layer was given samples with more than one extent.
+    #[error(
+        "layer {path} (linear) needs flat samples, but gets {input}: put \"flatten\" before it"
+    )]
+    NeedsFlat {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// Shape of the samples that reach it.
+        input: Shape,
+    },
+    /// The window does not fit into the padded sample.
+    #[error(
+        "layer {path} ({word}) has a window of {window} = {extent} on an input of {input}, which is {padded} with its \
+         padding: at most {padded} fits"
+    )]
+    WindowTooLarge {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
+        /// `height` or `width`.
+        window: &'static str,
+        /// The window along it.
+        extent: usize,
+        /// Shape of the samples that reach the layer.
+        input: Shape,
+        /// The input along it, padding included.
+        padded: usize,
+    },
+    /// A pooling window could lie in the padding alone.
+    #[error(
+        "layer {path} (max_pool2d) has padding {padding}, more than half of its window of {window}: at most {most} fits"
+    )]
+    PoolPadding {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// The padding.
+        padding: usize,
+        /// The window along the same axis.
+        window: usize,
+        /// Half the window.
+        most: usize,
+    },
+    /// A number of a layer is 0.
+    #[error("layer {path} ({word}) has {key} = 0: at least 1 is needed")]
+    ZeroExtent {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
+        /// Which number.
+        key: &'static str,
+    },
+    /// The output does not fit the loss.
+    #[error(
+        "layer {path} ({word}) is the last and gives {output}, but cross_entropy needs {classes} logits per sample: end \
+         the list with {{ linear = \"classes\" }}"
+    )]
+    NotLogits {
+        /// Position of the last layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
+        /// What the last layer gives.
+        output: Shape,
+        /// Classes of the data.
+        classes: usize,
+    },
+    /// A layer's output, parameters or work does not fit into any memory.
+    #[error(
+        "layer {path} ({word}) on an input of {input} is too large to count its bytes: use fewer units, filters or samples"
+    )]
+    TooLarge {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
+        /// Shape of the samples that reach it.
+        input: Shape,
+    },
+    /// All buffers together do not fit into any memory.
+    #[error(
+        "the plan's buffers together are too large to count: use a smaller batch, or more microbatches"
+    )]
+    ArenaTooLarge,
+}
+
+impl Error {
+    /// The position in the list of the layer that causes it, if one does.
+    pub fn layer(&self) -> Option<usize> {
+        match *self {
+            Error::NoLayers | Error::NothingToTrain | Error::Zero { .. } | Error::ArenaTooLarge => {
+                None
+            }
+            Error::DuplicateName { layer, .. }
+            | Error::NeedsImage { layer, .. }
+            | Error::NeedsFlat { layer, .. }
+            | Error::WindowTooLarge { layer, .. }
+            | Error::PoolPadding { layer, .. }
+            | Error::ZeroExtent { layer, .. }
+            | Error::NotLogits { layer, .. }
+            | Error::TooLarge { layer, .. } => Some(layer),
+        }
+    }
+}

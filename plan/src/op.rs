@@ -1,0 +1,106 @@
+//! What a layer computes once all its extents are known.
+
+use serde::Serialize;
+
+/// A layer's computation with every extent resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// `y = x Wᵀ + b`; `x: (N, inputs)`, `W: (outputs, inputs)`, `b: (outputs)`, `y: (N, outputs)`.
+    Linear(Linear),
+    /// Cross-correlation; `W: (filters, channels, kernel h, kernel w)`, `b: (filters)`.
+    Conv2d(Conv2d),
+    /// The largest value of each window.
+    MaxPool2d(MaxPool2d),
+    /// `max(x, 0)`.
+    Relu,
+    /// The same values under a shape of one extent.
+    Flatten,
+}
+
+/// Extents of a fully connected layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Linear {
+    /// Features of a sample that come in.
+    pub inputs: usize,
+    /// Features of a sample that go out.
+    pub outputs: usize,
+    /// Whether a bias is added.
+    pub bias: bool,
+}
+
+/// Extents of a two-dimensional convolution. Pairs are `[height, width]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Conv2d {
+    /// Input channels.
+    pub channels: usize,
+    /// Input height and width.
+    pub input: [usize; 2],
+    /// Output channels.
+    pub filters: usize,
+    /// Output height and width.
+    pub output: [usize; 2],
+    /// Extent of the window.
+    pub kernel: [usize; 2],
+    /// Step between windows.
+    pub stride: [usize; 2],
+    /// Zeros on each side.
+    pub padding: [usize; 2],
+    /// Whether a bias is added per filter.
+    pub bias: bool,
+}
+
+impl Conv2d {
+    /// Values under one window: `channels · kernel h · kernel w`.
+    pub fn window(&self) -> usize {
+        self.channels * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Values of one input sample.
+    pub fn inputs(&self) -> usize {
+        self.channels * self.input[0] * self.input[1]
+    }
+
+    /// Values of one output sample.
+    pub fn outputs(&self) -> usize {
+        self.filters * self.output[0] * self.output[1]
+    }
+}
+
+/// Extents of a two-dimensional max pooling. Pairs are `[height, width]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MaxPool2d {
+    /// Channels.
+    pub channels: usize,
+    /// Input height and width.
+    pub input: [usize; 2],
+    /// Output height and width.
+    pub output: [usize; 2],
+    /// Extent of the window.
+    pub kernel: [usize; 2],
+    /// Step between windows.
+    pub stride: [usize; 2],
+    /// Minus infinity on each side.
+    pub padding: [usize; 2],
+}
+
+impl MaxPool2d {
+    /// Values of one input sample.
+    pub fn inputs(&self) -> usize {
+        self.channels * self.input[0] * self.input[1]
+    }
+
+    /// Values of one output sample.
+    pub fn outputs(&self) -> usize {
+        self.channels * self.output[0] * self.output[1]
+    }
+
+    /// Bytes of the number that says where in a window its largest value stood: 1 for windows of up to 256 values, else 4.
+    pub fn index_bytes(&self) -> usize {
+        if self.kernel[0] * self.kernel[1] <= 256 {
+            1
+        } else {
+            4
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The plan itself: everything that an engine needs to run a model, and what it will take.
+
+use serde::Serialize;
+use spec::Shape;
+use spec::job::Optimizer;
+use spec::model::Model;
+
+use crate::arena;
+use crate::buffers::{self, Buffer, Places, State};
+use crate::error::Error;
+use crate::resolve::{Layer, Parameter, resolve};
+use crate::stage::{Stage, stages};
+
+/// Bytes of the words behind a record's gradient: loss sum (f64), correct (u64), normaliser samples (u64), and zeros.
+const TAIL_BYTES: u64 = 64;
+
+/// What a plan is asked for.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The layers.
+    pub model: &'a Model,
+    /// The shape of one sample.
+    pub input: Shape,
+    /// Classes of the data.
+    pub classes: usize,
+    /// Samples of a full microbatch, at least 1.
+    pub microbatch: usize,
+    /// Microbatches of a step, at least 1.
+    pub microbatches: u32,
+    /// How the parameters follow the gradient.
+    pub optimizer: &'a Optimizer,
+    /// Threads of the rank, at least 1.
+    pub threads: usize,
+    /// What the plan is for.
+    pub mode: Mode,
+    /// Bytes beside the arena that the data loader and the collective declare.
+    pub host_bytes: u64,
+}
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Forward, backward and update.
+    Train,
+    /// Forward alone.
+    Evaluate,
+}
+
+/// A model on a batch, resolved: layers, buffers and costs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// The shape of one sample.
+    pub input: Shape,
+    /// Classes of the data: logits per sample.
+    pub classes: usize,
+    /// Samples of a full microbatch: the most that run at once.
+    pub microbatch: usize,
+    /// Microbatches of a step.
+    pub microbatches: u32,
+    /// Threads that the workspace is for.
+    pub threads: usize,
+    /// What it is for.
+    pub mode: Mode,
+    /// How the parameters follow the gradient.
+    pub optimizer: Optimizer,
+    /// The layers, as in the model.
+    pub layers: Vec<Layer>,
+    /// The named views of the flat parameter buffer.
+    pub parameters: Vec<Parameter>,
+    /// Words of the flat parameter buffer, which has no gaps.
+    pub parameter_count: usize,
+    /// The layers again, as they run.
+    pub stages: Vec<Stage>,
+    /// All buffers, with their places in the arena.
+    pub buffers: Vec<Buffer>,
+    /// Which buffer is which.
+    pub places: Places,
+    /// Size of the arena.
+    pub arena_bytes: u64,
+    /// Records that hold sums of microbatches and of their subtrees while a step is folded.
+    pub slots: usize,
+    /// Where the tail of a record begins: behind the gradient, rounded up to 64.
+    pub tail_offset: u64,
+    /// Size of a record: the gradient in f32, then loss sum (f64), correct (u64), normaliser samples (u64), zeros up to
+    /// 64 bytes; little-endian.
+    pub record_bytes: u64,
+    /// What a rank takes.
+    pub memory: Memory,
+    /// Floating-point operations of a forward pass per sample.
+    pub flops_forward: u64,
+    /// Floating-point operations of a backward pass per sample.
+    pub flops_backward: u64,
+}
+
+/// The memory of a rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// The engine's one arena.
+    pub arena: u64,
+    /// What lies beside it: loaders, the collective, scratch of libraries.
+    pub host: u64,
+    /// Both.
+    pub total: u64,
+}
+
+/// Plans a model on a batch.
+///
+/// # Errors
+/// The first layer that does not fit, with its input shape and what would fit; numbers that are 0; sizes that cannot be
+/// counted.
+pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
+    let numbers = [
+        ("the microbatch", request.microbatch),
+        ("the number of microbatches", request.microbatches as usize),
+        ("the number of threads", request.threads),
+        ("the number of classes", request.classes),
+    ];
+    if let Some(&(what, _)) = numbers.iter().find(|(_, number)| *number == 0) {
+        return Err(Error::Zero { what });
+    }
+    let (layers, parameters) = resolve(request.model, &request.input, request.classes)?;
+    let trains = request.mode == Mode::Train;
+    if trains && parameters.is_empty() {
+        return Err(Error::NothingToTrain);
+    }
+    let parameter_count = parameters.last().map_or(0, |last| last.words().end);
+    let mut stages =
+        stages(&layers, request.microbatch, request.threads).map_err(|layer| Error::TooLarge {
+            layer,
+            path: layers[layer].path.clone(),
+            word: layers[layer].word,
+            input: layers[layer].input.clone(),
+        })?;
+    let tail_offset = (4 * parameter_count as u64).next_multiple_of(64);
+    let slots = if trains {
+        slots(request.microbatches)
+    } else {
+        0
+    };
+    let state = State {
+        parameter_bytes: 4 * parameter_count as u64,
+        record_bytes: tail_offset + TAIL_BYTES,
+        slots,
+        optimizer: optimizer_state(request.optimizer),
+        trains,
+    };
+    let inputs = request.input.elements();
+    let (mut buffers, places) = buffers::lay_out(&mut stages, inputs, request.microbatch, &state)
+        .ok_or(Error::ArenaTooLarge)?;
+    let arena = arena::pack(&mut buffers).ok_or(Error::ArenaTooLarge)?;
+    let total = arena
+        .checked_add(request.host_bytes)
+        .ok_or(Error::ArenaTooLarge)?;
+    Ok(Plan {
+        input: request.input.clone(),
+        classes: request.classes,
+        microbatch: request.microbatch,
+        microbatches: request.microbatches,
+        threads: request.threads,
+        mode: request.mode,
+        optimizer: *request.optimizer,
+        flops_forward: layers.iter().map(|layer| layer.flops_forward).sum(),
+        flops_backward: layers.iter().map(|layer| layer.flops_backward).sum(),
+        layers,
+        parameters,
+        parameter_count,
+        stages,
+        buffers,
+        places,
+        arena_bytes: arena,
+        slots,
+        tail_offset,
+        record_bytes: state.record_bytes,
+        memory: Memory {
+            arena,
+            host: request.host_bytes,
+            total,
+        },
+    })
+}
+
+/// Records that a rank needs at once: a path from a microbatch up the tree while it folds its own, or the most subtrees
+/// that a share can fall into.
+fn slots(microbatches: u32) -> usize {
+    let depth = u64::from(microbatches).next_power_of_two().trailing_zeros() as usize;
+    (depth + 1).max((2 * depth).saturating_sub(1))
+}
+
+/// The buffers that an optimiser keeps between steps, each as long as the parameters.
+fn optimizer_state(optimizer: &Optimizer) -> Vec<&'static str> {
+    match *optimizer {
+        Optimizer::Sgd { momentum, .. } if momentum > 0.0 => vec!["momentum"],
+        Optimizer::Sgd { .. } => vec![],
+        Optimizer::Adam { .. } => vec!["first_moment", "second_moment"],
+    }
+}

@@ -1,0 +1,230 @@
+//! Stages: neighbouring layers that run as one pass over memory. A convolution takes the relu and the pooling behind it
+//! along, so that its full output never leaves the cache; a linear layer takes its relu along.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::op::{Conv2d, Linear, MaxPool2d, Op};
+use crate::resolve::Layer;
+use crate::window::WindowWork;
+
+/// Layers that run as one pass, and the buffers it touches, as positions among the plan's.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stage {
+    /// The layers that it runs.
+    pub layers: Range<usize>,
+    /// What it computes.
+    pub kind: StageKind,
+    /// Its weight, and after it its bias if there is one, among the plan's parameters.
+    pub parameters: Range<usize>,
+    /// Values of one sample that come in.
+    pub inputs: usize,
+    /// Values of one sample that go out.
+    pub outputs: usize,
+    /// Whether the loss must flow back through it: some parameter lies in it or before it.
+    pub backward: bool,
+    /// Where it reads: `(N, inputs)`.
+    pub input: usize,
+    /// Where it writes: `(N, outputs)`; its input itself where it works in place.
+    pub output: usize,
+    /// The gradient of its input, where an earlier stage needs it.
+    pub input_gradient: Option<usize>,
+    /// The gradient of its output, where it has a backward pass.
+    pub output_gradient: Option<usize>,
+    /// Where in its window each pooled value stood.
+    pub indices: Option<usize>,
+    /// Workspace of the forward pass.
+    pub forward_work: Option<usize>,
+    /// Workspace of the backward pass.
+    pub backward_work: Option<usize>,
+}
+
+/// What a stage computes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageKind {
+    /// A convolution with what follows it.
+    Window(Box<Window>),
+    /// A fully connected layer, and `max(·, 0)` of it where `relu`.
+    Dense {
+        /// The layer.
+        linear: Linear,
+        /// Whether a relu follows.
+        relu: bool,
+    },
+    /// A pooling of its own.
+    Pool(MaxPool2d),
+    /// A relu of its own, in place.
+    Relu,
+}
+
+/// A convolution with the relu and the pooling that follow it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Window {
+    /// The convolution.
+    pub conv: Conv2d,
+    /// Whether a relu follows it.
+    pub relu: bool,
+    /// The pooling that follows, if one does.
+    pub pool: Option<MaxPool2d>,
+    /// How it is cut into work.
+    pub work: WindowWork,
+}
+
+/// The stages of `layers` for microbatches of `samples`, without their buffers; or the position of the layer whose
+/// work is too large to count.
+pub(crate) fn stages(
+    layers: &[Layer],
+    samples: usize,
+    threads: usize,
+) -> Result<Vec<Stage>, usize> {
+    let mut stages: Vec<Stage> = Vec::new();
+    let mut at = 0;
+    let mut trains = false;
+    while at < layers.len() {
+        let first = at;
+        let take_relu = |at: &mut usize| {
+            let found = matches!(layers.get(*at).map(|layer| &layer.kind), Some(Op::Relu));
+            *at += usize::from(found);
+            found
+        };
+        at += 1;
+        let before = trains;
+        trains |= !layers[first].parameters.is_empty();
+        let kind = match &layers[first].kind {
+            Op::Flatten => continue,
+            Op::Relu => StageKind::Relu,
+            Op::MaxPool2d(pool) => StageKind::Pool(*pool),
+            Op::Linear(linear) => StageKind::Dense {
+                linear: *linear,
+                relu: take_relu(&mut at),
+            },
+            Op::Conv2d(conv) => {
+                let relu = take_relu(&mut at);
+                let pool = match layers.get(at).map(|layer| &layer.kind) {
+                    Some(Op::MaxPool2d(pool)) => Some(*pool),
+                    _ => None,
+                };
+                at += usize::from(pool.is_some());
+                let work = WindowWork::new(conv, before, samples, threads).ok_or(first)?;
+                StageKind::Window(Window {
+                    conv: *conv,
+                    relu,
+                    pool,
+                    work,
+                })
+            }
+        };
+        stages.push(Stage {
+            layers: first..at,
+            kind,
+            parameters: layers[first].parameters.clone(),
+            inputs: layers[first].input.elements(),
+            outputs: layers[at - 1].output.elements(),
+            backward: trains,
+            input: 0,
+            output: 0,
+            input_gradient: None,
+            output_gradient: None,
+            indices: None,
+            forward_work: None,
+            backward_work: None,
+        });
+    }
+    Ok(stages)
+}
+
+#[cfg(test)]
+mod tests {
+    use spec::Shape;
+    use spec::model::{self, LayerKind, Model, Pair, Size};
+
+    use super::*;
+    use crate::resolve::resolve;
+
+    fn stages_of(kinds: Vec<LayerKind>) -> Vec<Stage> {
+        let model = Model {
+            layers: kinds
+                .into_iter()
+                .map(|kind| model::Layer { name: None, kind })
+                .collect(),
+        };
+        let (layers, _) = resolve(&model, &Shape::new(vec![1, 8, 8]).unwrap(), 10).unwrap();
+        stages(&layers, 4, 1).unwrap()
+    }
+
+    fn conv() -> LayerKind {
+        let (kernel, stride, padding) = (Pair::both(3), Pair::both(1), Pair::both(1));
+        LayerKind::Conv2d(model::Conv2d {
+            filters: 2,
+            kernel,
+            stride,
+            padding,
+            bias: true,
+        })
+    }
+
+    fn pool() -> LayerKind {
+        LayerKind::MaxPool2d(model::MaxPool2d {
+            kernel: Pair::both(2),
+            stride: Pair::both(2),
+            padding: Pair::both(0),
+        })
+    }
+
+    fn linear(units: Size) -> LayerKind {
+        LayerKind::Linear(model::Linear { units, bias: true })
+    }
+
+    #[test]
+    fn a_convolution_takes_its_relu_and_its_pooling_along() {
+        let stages = stages_of(vec![
+            conv(),
+            LayerKind::Relu,
+            pool(),
+            LayerKind::Flatten,
+            linear(Size::Count(5)),
+            LayerKind::Relu,
+            linear(Size::Classes),
+        ]);
+        assert_eq!(
+            stages
+                .iter()
+                .map(|stage| stage.layers.clone())
+                .collect::<Vec<_>>(),
+            [0..3, 4..6, 6..7]
+        );
+        assert!(matches!(
+            &stages[0].kind,
+            StageKind::Window(Window {
+                relu: true,
+                pool: Some(_),
+                ..
+            })
+        ));
+        assert!(matches!(
+            &stages[2].kind,
+            StageKind::Dense { relu: false, .. }
+        ));
+    }
+
+    #[test]
+    fn what_stands_before_the_first_parameter_has_no_backward_pass() {
+        let stages = stages_of(vec![
+            pool(),
+            LayerKind::Relu,
+            conv(),
+            pool(),
+            LayerKind::Flatten,
+            linear(Size::Classes),
+        ]);
+        assert_eq!(
+            stages
+                .iter()
+                .map(|stage| stage.backward)
+                .collect::<Vec<_>>(),
+            [false, false, true, true]
+        );
+    }
+}
