@@ -108,12 +108,12 @@ pub(crate) fn stages(
                 };
                 at += usize::from(pool.is_some());
                 let work = WindowWork::new(conv, before, samples, threads).ok_or(first)?;
-                StageKind::Window(Window {
+                StageKind::Window(Box::new(Window {
                     conv: *conv,
                     relu,
                     pool,
                     work,
-                })
+                }))
             }
         };
         stages.push(Stage {
@@ -195,14 +195,9 @@ mod tests {
                 .collect::<Vec<_>>(),
             [0..3, 4..6, 6..7]
         );
-        assert!(matches!(
-            &stages[0].kind,
-            StageKind::Window(Window {
-                relu: true,
-                pool: Some(_),
-                ..
-            })
-        ));
+        assert!(
+            matches!(&stages[0].kind, StageKind::Window(window) if window.relu && window.pool.is_some())
+        );
         assert!(matches!(
             &stages[2].kind,
             StageKind::Dense { relu: false, .. }
