@@ -6,13 +6,12 @@ use super::source::tokens;
 use super::tree::Tree;
 
 /// The files that may see generated types; a `*` stands for any text without `/`.
-const BOUNDARIES: [&str; 7] = [
+const BOUNDARIES: [&str; 6] = [
     "coordinator/src/service.rs",
     "coordinator/src/service/*.rs",
-    "worker/src/coordinator_client*.rs",
-    "worker/src/coordinator_client/*.rs",
+    "worker/src/client.rs",
     "worker/src/client/*.rs",
-    "cli/src/client*.rs",
+    "cli/src/client.rs",
     "cli/src/client/*.rs",
 ];
 
@@ -88,7 +87,7 @@ mod tests {
             "proto/src/offer.rs",
             "coordinator/src/service.rs",
             "coordinator/src/service/jobs.rs",
-            "worker/src/coordinator_client.rs",
+            "worker/src/client/link.rs",
             "cli/src/client.rs",
         ] {
             assert_eq!(paths(path, "use proto::v1::Offer;"), [""; 0], "{path}");
