@@ -1,1 +1,29 @@
-//! The job file.
+//! The job file (DESIGN section 8): TOML in, a checked [`Job`](crate::job::Job) with all defaults out, or all mistakes
+//! of the file at once, each with its place, what was expected and the nearest valid spelling.
+
+mod data;
+mod expected;
+mod field;
+mod found;
+mod job;
+mod keys;
+mod layer;
+mod mistake;
+mod name;
+mod overrides;
+mod parse;
+mod position;
+mod render;
+mod resources;
+mod spelling;
+#[cfg(test)]
+mod tests;
+mod training;
+mod tree;
+
+pub use data::{ParseSplitError, parse_split};
+pub use expected::{Bound, Expected, Interval};
+pub use mistake::{Mistake, Mistakes, Wrong};
+pub use name::is_name;
+pub use parse::{layer_positions, parse, parse_with};
+pub use render::render;

@@ -1,0 +1,317 @@
+//! The `[model]` section: the list of layers.
+
+use std::collections::BTreeMap;
+
+use crate::job_file::expected::Expected;
+use crate::job_file::field::{Field, Section};
+use crate::job_file::found::Found;
+use crate::job_file::keys;
+use crate::job_file::mistake::Wrong;
+use crate::job_file::name::is_layer_name;
+use crate::job_file::spelling::nearest;
+use crate::job_file::tree::{Place, Table, Value};
+use crate::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
+
+const MOST_LAYERS: usize = 10_000;
+/// The largest number of units or filters.
+const MOST_UNITS: u32 = 1 << 20;
+/// The largest extent of a window, step or padding.
+const LARGEST_EXTENT: u32 = 1024;
+
+/// Reads the section.
+pub(super) fn model(section: &Section<'_>, found: &mut Found) -> Option<Model> {
+    let field = section.required("layers", Expected::Layers, found)?;
+    let Value::List(nodes) = &field.node.value else {
+        field.wrong_type(Expected::Layers, found);
+        return None;
+    };
+    if nodes.is_empty() {
+        found.add(field.place(), Wrong::NoLayers);
+        return None;
+    }
+    if nodes.len() > MOST_LAYERS {
+        found.add(
+            field.place(),
+            Wrong::TooManyLayers {
+                count: nodes.len(),
+                limit: MOST_LAYERS,
+            },
+        );
+        return None;
+    }
+    let mut names = BTreeMap::new();
+    let mut layers = Vec::with_capacity(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        layers.push(layer(&field.item(index, node), index, &mut names, found));
+    }
+    Some(Model {
+        layers: layers.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn layer<'t>(
+    field: &Field<'t>,
+    index: usize,
+    names: &mut BTreeMap<&'t str, usize>,
+    found: &mut Found,
+) -> Option<Layer> {
+    match &field.node.value {
+        Value::Text(word) => bare(field, word, found).map(|kind| Layer { name: None, kind }),
+        Value::Table(entries) => {
+            let name = match entries.get("name") {
+                Some(entry) => {
+                    name(&field.child("name", &entry.node), index, names, found).map(Some)
+                }
+                None => Some(None),
+            };
+            let kind = tabled(field, entries, found);
+            Some(Layer {
+                name: name?,
+                kind: kind?,
+            })
+        }
+        _ => {
+            field.wrong_type(Expected::Layer, found);
+            None
+        }
+    }
+}
+
+fn name<'t>(
+    field: &Field<'t>,
+    index: usize,
+    names: &mut BTreeMap<&'t str, usize>,
+    found: &mut Found,
+) -> Option<String> {
+    let text = field.text(Expected::LayerName, found)?;
+    if !is_layer_name(text) {
+        field.out_of_range(Expected::LayerName, found);
+        return None;
+    }
+    let first = *names.entry(text).or_insert(index);
+    if first != index {
+        let (key, name) = (field.key.clone(), text.to_string());
+        found.add(field.place(), Wrong::DuplicateName { key, name, first });
+        return None;
+    }
+    Some(text.to_string())
+}
+
+/// A layer that is its word alone.
+fn bare(field: &Field<'_>, word: &str, found: &mut Found) -> Option<LayerKind> {
+    let (layer, example) = match word {
+        "relu" => return Some(LayerKind::Relu),
+        "flatten" => return Some(LayerKind::Flatten),
+        "linear" => ("linear", "{ linear = 128 } or { linear = \"classes\" }"),
+        "conv2d" => ("conv2d", "{ conv2d = { filters = 32, kernel = 3 } }"),
+        "max_pool2d" => ("max_pool2d", "{ max_pool2d = 2 }"),
+        _ => {
+            found.add(field.place(), unknown_layer(field, word));
+            return None;
+        }
+    };
+    found.add(
+        field.place(),
+        Wrong::BareLayer {
+            key: field.key.clone(),
+            layer,
+            example,
+        },
+    );
+    None
+}
+
+/// A layer that is a table of its word and, perhaps, its name. Keys that do not belong there are noted, and there is a
+/// layer all the same: the notes refuse the file.
+fn tabled<'t>(field: &Field<'t>, entries: &'t Table, found: &mut Found) -> Option<LayerKind> {
+    let (mut words, strays): (Vec<_>, Vec<_>) = entries
+        .iter()
+        .filter(|(key, _)| *key != "name")
+        .partition(|(key, _)| keys::LAYERS.contains(&key.as_str()));
+    words.sort_by_key(|(_, entry)| entry.key);
+    let Some((word, entry)) = words.first().copied() else {
+        if strays.is_empty() {
+            let (key, known) = (field.key.clone(), keys::LAYERS);
+            found.add(field.place(), Wrong::NoLayer { key, known });
+        }
+        for (stray, entry) in strays {
+            found.add(entry.key, unknown_layer(field, stray));
+        }
+        return None;
+    };
+    for (second, entry) in &words[1..] {
+        let (key, first, second) = (field.key.clone(), word.clone(), second.to_string());
+        found.add(entry.key, Wrong::SeveralLayers { key, first, second });
+    }
+    for (stray, entry) in strays {
+        found.add(entry.key, stray_key(field, word, stray));
+    }
+    kind(word, &field.child(word, &entry.node), found)
+}
+
+fn unknown_layer(field: &Field<'_>, word: &str) -> Wrong {
+    Wrong::UnknownLayer {
+        key: field.key.clone(),
+        layer: word.to_string(),
+        nearest: nearest(word, keys::LAYERS),
+        known: keys::LAYERS,
+    }
+}
+
+/// A key beside the layer's word: one that belongs inside is shown there.
+fn stray_key(field: &Field<'_>, word: &str, key: &str) -> Wrong {
+    let inside = keys::of_layer(word)
+        .contains(&key)
+        .then(|| format!("{word}.{key}"));
+    Wrong::UnknownKey {
+        parent: field.key.clone(),
+        key: key.to_string(),
+        nearest: inside.or_else(|| nearest(key, &["name"]).map(str::to_string)),
+        known: vec![word.to_string(), "name".to_string()],
+    }
+}
+
+fn kind(word: &str, field: &Field<'_>, found: &mut Found) -> Option<LayerKind> {
+    match word {
+        "linear" => linear(field, found).map(LayerKind::Linear),
+        "conv2d" => conv2d(field, found).map(LayerKind::Conv2d),
+        "max_pool2d" => max_pool2d(field, found).map(LayerKind::MaxPool2d),
+        "relu" => without_values(field, "relu", found).map(|()| LayerKind::Relu),
+        _ => without_values(field, "flatten", found).map(|()| LayerKind::Flatten),
+    }
+}
+
+fn without_values(field: &Field<'_>, layer: &'static str, found: &mut Found) -> Option<()> {
+    match &field.node.value {
+        Value::Table(entries) => {
+            field.section(&[], found);
+            entries.is_empty().then_some(())
+        }
+        _ => {
+            field.wrong_type(Expected::NoValue { layer }, found);
+            None
+        }
+    }
+}
+
+fn linear(field: &Field<'_>, found: &mut Found) -> Option<Linear> {
+    let Value::Table(_) = field.node.value else {
+        return Some(Linear {
+            units: units(field, found)?,
+            bias: true,
+        });
+    };
+    let section = field.section(keys::LINEAR, found)?;
+    let expected = Expected::Units { to: MOST_UNITS };
+    let units = section
+        .required("units", expected, found)
+        .and_then(|field| units(&field, found));
+    let bias = section.or("bias", true, found, Field::flag);
+    Some(Linear {
+        units: units?,
+        bias: bias?,
+    })
+}
+
+fn units(field: &Field<'_>, found: &mut Found) -> Option<Size> {
+    let expected = Expected::Units { to: MOST_UNITS };
+    match &field.node.value {
+        Value::Text(text) if text == "classes" => Some(Size::Classes),
+        Value::Text(_) => {
+            field.out_of_range(expected, found);
+            None
+        }
+        _ => {
+            let count = field.whole_as(1, u64::from(MOST_UNITS), expected, found)?;
+            u32::try_from(count).ok().map(Size::Count)
+        }
+    }
+}
+
+fn conv2d(field: &Field<'_>, found: &mut Found) -> Option<Conv2d> {
+    let Value::Table(_) = field.node.value else {
+        field.count(MOST_UNITS, found);
+        let (key, expected) = (format!("{}.kernel", field.key), window());
+        found.add(field.place(), Wrong::Missing { key, expected });
+        return None;
+    };
+    let section = field.section(keys::CONV2D, found)?;
+    let count = Expected::Whole {
+        from: 1,
+        to: u64::from(MOST_UNITS),
+    };
+    let filters = section
+        .required("filters", count, found)
+        .and_then(|field| field.count(MOST_UNITS, found));
+    let kernel = section
+        .required("kernel", window(), found)
+        .and_then(|field| field.pair(1, LARGEST_EXTENT, found));
+    let stride = section.or("stride", Pair::both(1), found, |field, found| {
+        field.pair(1, LARGEST_EXTENT, found)
+    });
+    let padding = section.or("padding", Pair::both(0), found, |field, found| {
+        field.pair(0, LARGEST_EXTENT, found)
+    });
+    let bias = section.or("bias", true, found, Field::flag);
+    Some(Conv2d {
+        filters: filters?,
+        kernel: kernel?,
+        stride: stride?,
+        padding: padding?,
+        bias: bias?,
+    })
+}
+
+fn max_pool2d(field: &Field<'_>, found: &mut Found) -> Option<MaxPool2d> {
+    let Value::Table(_) = field.node.value else {
+        let kernel = field.pair(1, LARGEST_EXTENT, found)?;
+        return Some(MaxPool2d {
+            kernel,
+            stride: kernel,
+            padding: Pair::both(0),
+        });
+    };
+    let section = field.section(keys::MAX_POOL2D, found)?;
+    let kernel = section
+        .required("kernel", window(), found)
+        .and_then(|field| field.pair(1, LARGEST_EXTENT, found));
+    let stride = section.or(
+        "stride",
+        kernel.unwrap_or(Pair::both(1)),
+        found,
+        |field, found| field.pair(1, LARGEST_EXTENT, found),
+    );
+    let padding = section.or("padding", Pair::both(0), found, |field, found| {
+        field.pair(0, LARGEST_EXTENT, found)
+    });
+    let (kernel, padding) = (kernel?, padding?);
+    if let Some((padding, kernel)) = [(padding.h, kernel.h), (padding.w, kernel.w)]
+        .into_iter()
+        .find(|(padding, kernel)| *padding > kernel / 2)
+    {
+        let place = section
+            .get("padding")
+            .map_or(Place::Nowhere, |field| field.place());
+        found.add(
+            place,
+            Wrong::TooMuchPadding {
+                key: format!("{}.padding", field.key),
+                padding,
+                kernel,
+            },
+        );
+        return None;
+    }
+    Some(MaxPool2d {
+        kernel,
+        stride: stride?,
+        padding,
+    })
+}
+
+fn window() -> Expected {
+    Expected::Pair {
+        from: 1,
+        to: LARGEST_EXTENT,
+    }
+}

@@ -1,0 +1,139 @@
+//! From job to text.
+
+use std::fmt::Write;
+
+use crate::job::{Device, Job, Length, Loss, Normalize, Optimizer, Validation};
+use crate::model::{Layer, LayerKind, Pair, Size};
+
+/// The job as TOML with all defaults written out, which parses back to the same job if the job came from `parse`.
+pub fn render(job: &Job) -> String {
+    let mut text = String::new();
+    write(&mut text, job).expect("writing to a string does not fail");
+    text
+}
+
+fn write(out: &mut String, job: &Job) -> std::fmt::Result {
+    writeln!(out, "name = {}", quoted(&job.name))?;
+
+    writeln!(out, "\n[data]")?;
+    writeln!(out, "train = {}", quoted(&job.data.train.to_string()))?;
+    match &job.data.validation {
+        Some(Validation::Split(split)) => {
+            writeln!(out, "validation = {}", quoted(&split.to_string()))?
+        }
+        Some(Validation::Fraction(fraction)) => writeln!(out, "validation = {fraction:?}")?,
+        None => {}
+    }
+    let normalize = match job.data.normalize {
+        Normalize::None => "none",
+        Normalize::Unit => "unit",
+        Normalize::Standard => "standard",
+    };
+    writeln!(out, "normalize = \"{normalize}\"")?;
+
+    writeln!(out, "\n[model]\nlayers = [")?;
+    for layer in &job.model.layers {
+        writeln!(out, "  {},", entry(layer))?;
+    }
+    writeln!(out, "]")?;
+
+    let training = &job.training;
+    writeln!(out, "\n[training]")?;
+    match training.length {
+        Length::Epochs(epochs) => writeln!(out, "epochs = {epochs}")?,
+        Length::Steps(steps) => writeln!(out, "steps = {steps}")?,
+    }
+    writeln!(out, "batch_size = {}", training.batch_size)?;
+    writeln!(out, "microbatches = {}", training.microbatches)?;
+    writeln!(out, "seed = {}", training.seed)?;
+    writeln!(out, "drop_last = {}", training.drop_last)?;
+    match training.loss {
+        Loss::CrossEntropy => writeln!(out, "loss = \"cross_entropy\"")?,
+    }
+    writeln!(out, "optimizer = {}", optimizer(&training.optimizer))?;
+    writeln!(
+        out,
+        "validate = {{ every_epochs = {} }}",
+        training.validate.every_epochs
+    )?;
+
+    writeln!(out, "\n[resources]")?;
+    match job.resources.device {
+        Device::Cpu => writeln!(out, "device = \"cpu\"")?,
+    }
+    writeln!(out, "ranks = {}", job.resources.ranks)?;
+    writeln!(out, "threads = {}", job.resources.threads)?;
+
+    writeln!(out, "\n[checkpoint]")?;
+    if let Some(every_steps) = job.checkpoint.every_steps {
+        writeln!(out, "every_steps = {every_steps}")?;
+    }
+    writeln!(out, "keep_last = {}", job.checkpoint.keep_last)
+}
+
+fn optimizer(optimizer: &Optimizer) -> String {
+    match optimizer {
+        Optimizer::Sgd {
+            lr,
+            momentum,
+            weight_decay,
+        } => {
+            format!(
+                "{{ sgd = {{ lr = {lr:?}, momentum = {momentum:?}, weight_decay = {weight_decay:?} }} }}"
+            )
+        }
+        Optimizer::Adam {
+            lr,
+            betas: [first, second],
+            eps,
+            weight_decay,
+        } => format!(
+            "{{ adam = {{ lr = {lr:?}, betas = [{first:?}, {second:?}], eps = {eps:?}, weight_decay = {weight_decay:?} }} }}"
+        ),
+    }
+}
+
+fn entry(layer: &Layer) -> String {
+    let word = layer.kind.word();
+    let values = match &layer.kind {
+        LayerKind::Linear(linear) => {
+            let units = match linear.units {
+                Size::Count(count) => count.to_string(),
+                Size::Classes => "\"classes\"".to_string(),
+            };
+            format!("{{ units = {units}, bias = {} }}", linear.bias)
+        }
+        LayerKind::Conv2d(conv) => format!(
+            "{{ filters = {}, kernel = {}, stride = {}, padding = {}, bias = {} }}",
+            conv.filters,
+            pair(conv.kernel),
+            pair(conv.stride),
+            pair(conv.padding),
+            conv.bias
+        ),
+        LayerKind::MaxPool2d(pool) => format!(
+            "{{ kernel = {}, stride = {}, padding = {} }}",
+            pair(pool.kernel),
+            pair(pool.stride),
+            pair(pool.padding)
+        ),
+        LayerKind::Relu | LayerKind::Flatten if layer.name.is_none() => return quoted(word),
+        LayerKind::Relu | LayerKind::Flatten => "{}".to_string(),
+    };
+    match &layer.name {
+        Some(name) => format!("{{ {word} = {values}, name = {} }}", quoted(name)),
+        None => format!("{{ {word} = {values} }}"),
+    }
+}
+
+fn pair(pair: Pair) -> String {
+    if pair.h == pair.w {
+        pair.h.to_string()
+    } else {
+        format!("[{}, {}]", pair.h, pair.w)
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_string()).to_string()
+}

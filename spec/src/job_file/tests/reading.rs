@@ -1,0 +1,287 @@
+use super::{FULL, SMALL};
+use crate::job::{
+    Checkpointing, Data, Device, Job, Length, Loss, Normalize, Optimizer, Resources, SplitRef,
+    Training, Validate, Validation,
+};
+use crate::job_file::{layer_positions, parse, parse_split, render};
+use crate::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
+
+fn split(dataset: &str, split: &str) -> SplitRef {
+    SplitRef {
+        dataset: dataset.to_string(),
+        digest: None,
+        split: split.to_string(),
+    }
+}
+
+fn plain(kind: LayerKind) -> Layer {
+    Layer { name: None, kind }
+}
+
+fn named(name: &str, kind: LayerKind) -> Layer {
+    Layer {
+        name: Some(name.to_string()),
+        kind,
+    }
+}
+
+#[test]
+fn what_is_not_said_has_its_default() {
+    let expected = Job {
+        name: "digits".to_string(),
+        data: Data {
+            train: split("digits", "train"),
+            validation: None,
+            normalize: Normalize::Standard,
+        },
+        model: Model {
+            layers: vec![
+                plain(LayerKind::Flatten),
+                plain(LayerKind::Linear(Linear {
+                    units: Size::Classes,
+                    bias: true,
+                })),
+            ],
+        },
+        training: Training {
+            length: Length::Epochs(3),
+            batch_size: 64,
+            microbatches: 8,
+            seed: 42,
+            drop_last: false,
+            loss: Loss::CrossEntropy,
+            optimizer: Optimizer::Adam {
+                lr: 1e-3,
+                betas: [0.9, 0.999],
+                eps: 1e-8,
+                weight_decay: 0.0,
+            },
+            validate: Validate { every_epochs: 1 },
+        },
+        resources: Resources {
+            device: Device::Cpu,
+            ranks: 1,
+            threads: 1,
+        },
+        checkpoint: Checkpointing {
+            every_steps: None,
+            keep_last: 3,
+        },
+    };
+    assert_eq!(parse(SMALL), Ok(expected));
+}
+
+#[test]
+fn what_is_said_is_kept() {
+    let expected = Job {
+        name: "fashion-cnn".to_string(),
+        data: Data {
+            train: split("fashion-mnist", "train"),
+            validation: Some(Validation::Fraction(0.25)),
+            normalize: Normalize::Unit,
+        },
+        model: Model {
+            layers: vec![
+                named(
+                    "conv1",
+                    LayerKind::Conv2d(Conv2d {
+                        filters: 32,
+                        kernel: Pair { h: 5, w: 3 },
+                        stride: Pair::both(2),
+                        padding: Pair { h: 2, w: 1 },
+                        bias: false,
+                    }),
+                ),
+                plain(LayerKind::Relu),
+                plain(LayerKind::MaxPool2d(MaxPool2d {
+                    kernel: Pair::both(3),
+                    stride: Pair::both(2),
+                    padding: Pair::both(1),
+                })),
+                named("act-2", LayerKind::Relu),
+                plain(LayerKind::Flatten),
+                plain(LayerKind::Linear(Linear {
+                    units: Size::Count(128),
+                    bias: false,
+                })),
+                named(
+                    "head",
+                    LayerKind::Linear(Linear {
+                        units: Size::Classes,
+                        bias: true,
+                    }),
+                ),
+            ],
+        },
+        training: Training {
+            length: Length::Steps(2000),
+            batch_size: 250,
+            microbatches: 10,
+            seed: i64::MAX as u64,
+            drop_last: true,
+            loss: Loss::CrossEntropy,
+            optimizer: Optimizer::Sgd {
+                lr: 1.0,
+                momentum: 0.9,
+                weight_decay: 1e-4,
+            },
+            validate: Validate { every_epochs: 2 },
+        },
+        resources: Resources {
+            device: Device::Cpu,
+            ranks: 3,
+            threads: 2,
+        },
+        checkpoint: Checkpointing {
+            every_steps: Some(200),
+            keep_last: 5,
+        },
+    };
+    assert_eq!(parse(FULL), Ok(expected));
+}
+
+#[test]
+fn a_pooling_steps_by_its_kernel_unless_told_otherwise() {
+    let kinds = |layers: &str| {
+        let text = SMALL.replace(r#"["flatten", { linear = "classes" }]"#, layers);
+        parse(&text)
+            .expect("a job")
+            .model
+            .layers
+            .into_iter()
+            .map(|layer| layer.kind)
+            .collect::<Vec<_>>()
+    };
+    let pool = |kernel, padding| {
+        LayerKind::MaxPool2d(MaxPool2d {
+            kernel,
+            stride: kernel,
+            padding,
+        })
+    };
+    let zero = Pair::both(0);
+    assert_eq!(
+        kinds(
+            "[{ max_pool2d = 2 }, { max_pool2d = [2, 3] }, { max_pool2d = { kernel = 4, padding = 2 } }]"
+        ),
+        [
+            pool(Pair::both(2), zero),
+            pool(Pair { h: 2, w: 3 }, zero),
+            pool(Pair::both(4), Pair::both(2))
+        ]
+    );
+}
+
+#[test]
+fn an_optimizer_is_a_word_or_a_table() {
+    let optimizer = |value: &str| {
+        let text = format!("{SMALL}optimizer = {value}\n");
+        parse(&text).expect("a job").training.optimizer
+    };
+    let adam = |lr| Optimizer::Adam {
+        lr,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weight_decay: 0.0,
+    };
+    assert_eq!(optimizer("\"adam\""), adam(1e-3));
+    assert_eq!(optimizer("{ adam = {} }"), adam(1e-3));
+    assert_eq!(optimizer("{ adam = { lr = 0.5 } }"), adam(0.5));
+    let sgd = Optimizer::Sgd {
+        lr: 0.01,
+        momentum: 0.0,
+        weight_decay: 0.0,
+    };
+    assert_eq!(optimizer("\"sgd\""), sgd);
+    assert_eq!(optimizer("{ sgd = {} }"), sgd);
+}
+
+#[test]
+fn microbatches_follow_the_batch_size_unless_told_otherwise() {
+    for (batch_size, microbatches) in [(1, 1), (16, 2), (32, 4), (57, 8), (1 << 20, 8)] {
+        let job = parse(&format!("{SMALL}batch_size = {batch_size}\n")).expect("a job");
+        assert_eq!(job.training.microbatches, microbatches, "{batch_size}");
+    }
+}
+
+#[test]
+fn a_split_is_read_as_it_is_written() {
+    let digest = "0123456789abcdef".repeat(4);
+    for text in ["digits/test".to_string(), format!("digits@{digest}/train")] {
+        assert_eq!(parse_split(&text).expect("a split").to_string(), text);
+    }
+    assert_eq!(parse_split("digits"), Ok(split("digits", "train")));
+    for text in [
+        "", "/", "a/", "/a", "a/b/c", "A/b", "a@b/c", "a@/c", "@/", "a b/c",
+    ] {
+        let error = parse_split(text).expect_err(text);
+        assert_eq!(error.text, text);
+    }
+}
+
+#[test]
+fn sections_may_be_written_in_every_way_of_toml() {
+    let text = r#"
+        training.epochs = 3
+        data = { train = "digits" }
+        name = "digits"
+        [[model.layers]]
+        flatten = {}
+        [[model.layers]]
+        linear = "classes"
+    "#;
+    assert_eq!(parse(text), parse(SMALL));
+    assert_eq!(layer_positions(text), [(5, 9), (7, 9)]);
+}
+
+#[test]
+fn layers_stand_where_they_are_written() {
+    let lines: Vec<usize> = (10..=16).collect();
+    let expected: Vec<(usize, usize)> = lines.into_iter().map(|line| (line, 3)).collect();
+    assert_eq!(layer_positions(FULL), expected);
+    assert_eq!(layer_positions(SMALL), [(5, 11), (5, 22)]);
+    for text in [
+        "",
+        "model = 3",
+        "[model]\nlayers = 3",
+        "[model",
+        "model.layers = []",
+    ] {
+        assert_eq!(layer_positions(text), [], "{text}");
+    }
+}
+
+#[test]
+fn the_canonical_text_of_a_job_says_everything() {
+    insta::assert_snapshot!(render(&parse(SMALL).expect("a job")), @r#"
+    name = "digits"
+
+    [data]
+    train = "digits/train"
+    normalize = "standard"
+
+    [model]
+    layers = [
+      "flatten",
+      { linear = { units = "classes", bias = true } },
+    ]
+
+    [training]
+    epochs = 3
+    batch_size = 64
+    microbatches = 8
+    seed = 42
+    drop_last = false
+    loss = "cross_entropy"
+    optimizer = { adam = { lr = 0.001, betas = [0.9, 0.999], eps = 1e-8, weight_decay = 0.0 } }
+    validate = { every_epochs = 1 }
+
+    [resources]
+    device = "cpu"
+    ranks = 1
+    threads = 1
+
+    [checkpoint]
+    keep_last = 3
+    "#);
+}
