@@ -1,1 +1,45 @@
 //! Imports, preprocesses and samples datasets. Sees bytes, not the store.
+//!
+//! A dataset is cut into immutable chunks of rows ([`chunk`]) that an importer ([`import`]) puts into a [`ChunkSink`];
+//! a rank reads them back from a [`ChunkSource`] ([`rows`]), in an order that is a pure function of position
+//! ([`order`]), and gets them as normalised microbatches from a thread of their own ([`loader`]).
+//!
+//! Shape legend: `N` samples, `C` channels, `H` height, `W` width, `F` features.
+#![forbid(unsafe_code)]
+
+pub mod batch;
+mod cache;
+pub mod chunk;
+pub mod digits;
+pub mod error;
+pub mod fault;
+pub mod footprint;
+pub mod import;
+pub mod layout;
+pub mod loader;
+#[cfg(test)]
+mod memory;
+pub mod normalize;
+pub mod order;
+pub mod preprocessing;
+pub mod rows;
+pub mod selection;
+pub mod sink;
+pub mod source;
+pub mod sums;
+
+pub use batch::{Batch, Microbatch, Microbatches};
+pub use digits::DIGITS_CSV_GZ;
+pub use error::Error;
+pub use footprint::{cache_bytes, host_bytes};
+pub use import::{CsvOptions, Progress, import_csv, import_csv_bytes, import_idx};
+pub use loader::Loader;
+pub use order::{Order, Sampling};
+pub use preprocessing::{
+    preprocessing, preprocessing_none, preprocessing_standard, preprocessing_unit,
+};
+pub use rows::Rows;
+pub use selection::Selection;
+pub use sink::{ChunkSink, SinkError};
+pub use source::{ChunkSource, SourceError};
+pub use sums::ChannelSums;
