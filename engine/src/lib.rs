@@ -1,1 +1,29 @@
-//! Runs a plan on a device. Knows no job and no network.
+//! Runs a plan on a device. Knows no job and no network: it is given batches, and gives back sums of gradients, records
+//! and the state after an update.
+//!
+//! Gradients of a microbatch are assigned, never added; they are sums over its samples. The division by their number comes
+//! after the fold, in [`Engine::apply`]. The bits of a result depend on the plan and the device class alone: not on the
+//! number of threads, and not on what ran before.
+//!
+//! Shape legend: `N` samples, `C` channels, `H` height, `W` width, `F` features. Tensors are dense, rightmost extent
+//! fastest.
+#![deny(unsafe_code)]
+
+mod backend;
+#[allow(unsafe_code)]
+mod cpu;
+mod engine;
+mod error;
+mod float;
+mod init;
+mod layers;
+mod pool;
+mod record;
+mod reference;
+
+pub use cpu::device_class;
+pub use engine::{Engine, StepResult, Times};
+pub use error::Error;
+pub use float::Float;
+pub use layers::cross_entropy::Sums;
+pub use record::add_record;

@@ -104,7 +104,7 @@ pub(crate) fn lay_out(
         let pool = match &stage.kind {
             StageKind::Window(window) => window.pool.as_ref(),
             StageKind::Pool(pool) => Some(pool),
-            StageKind::Dense { .. } | StageKind::Relu => None,
+            StageKind::Dense(_) | StageKind::Relu => None,
         };
         if let Some(pool) = pool.filter(|_| state.trains && stage.backward) {
             let bytes = (stage.outputs.checked_mul(samples)? as u64)
@@ -191,7 +191,7 @@ impl Clock {
 
     /// The last operation in which a stage reads its input.
     fn reads_input(&self, index: usize, stage: &Stage) -> usize {
-        let weights = matches!(stage.kind, StageKind::Window(_) | StageKind::Dense { .. });
+        let weights = matches!(stage.kind, StageKind::Window(_) | StageKind::Dense(_));
         if self.trains && stage.backward && weights {
             self.backward(index)
         } else {
@@ -203,7 +203,7 @@ impl Clock {
     fn reads_output(&self, index: usize, stage: &Stage) -> usize {
         let mask = match &stage.kind {
             StageKind::Window(window) => window.relu,
-            StageKind::Dense { relu, .. } => *relu,
+            StageKind::Dense(dense) => dense.relu,
             StageKind::Pool(_) => false,
             StageKind::Relu => true,
         };

@@ -7,6 +7,7 @@
 mod arena;
 mod buffers;
 mod error;
+mod job;
 mod op;
 mod plan;
 mod resolve;
@@ -18,8 +19,9 @@ mod tests;
 
 pub use buffers::{Buffer, Places};
 pub use error::Error;
+pub use job::{Reads, for_job};
 pub use op::{Conv2d, Linear, MaxPool2d, Op};
 pub use plan::{Memory, Mode, Plan, Request, plan};
 pub use resolve::{Init, Layer, Parameter};
-pub use stage::{Stage, StageKind, Window};
+pub use stage::{Dense, Stage, StageKind, Window};
 pub use window::{TILE, Unfolded, WindowWork};

@@ -46,17 +46,21 @@ pub struct Stage {
 pub enum StageKind {
     /// A convolution with what follows it.
     Window(Box<Window>),
-    /// A fully connected layer, and `max(·, 0)` of it where `relu`.
-    Dense {
-        /// The layer.
-        linear: Linear,
-        /// Whether a relu follows.
-        relu: bool,
-    },
+    /// A fully connected layer with what follows it.
+    Dense(Dense),
     /// A pooling of its own.
     Pool(MaxPool2d),
     /// A relu of its own, in place.
     Relu,
+}
+
+/// A fully connected layer with the relu that follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Dense {
+    /// The layer.
+    pub linear: Linear,
+    /// Whether a relu follows it.
+    pub relu: bool,
 }
 
 /// A convolution with the relu and the pooling that follow it.
@@ -96,10 +100,10 @@ pub(crate) fn stages(
             Op::Flatten => continue,
             Op::Relu => StageKind::Relu,
             Op::MaxPool2d(pool) => StageKind::Pool(*pool),
-            Op::Linear(linear) => StageKind::Dense {
+            Op::Linear(linear) => StageKind::Dense(Dense {
                 linear: *linear,
                 relu: take_relu(&mut at),
-            },
+            }),
             Op::Conv2d(conv) => {
                 let relu = take_relu(&mut at);
                 let pool = match layers.get(at).map(|layer| &layer.kind) {
@@ -200,7 +204,7 @@ mod tests {
         );
         assert!(matches!(
             &stages[2].kind,
-            StageKind::Dense { relu: false, .. }
+            StageKind::Dense(Dense { relu: false, .. })
         ));
     }
 

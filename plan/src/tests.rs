@@ -276,7 +276,7 @@ proptest! {
         let end = 2 * plan.stages.len() + 1;
         for (index, stage) in plan.stages.iter().enumerate() {
             let forward = [Some(stage.input), Some(stage.output), stage.indices, stage.forward_work];
-            let weights = matches!(stage.kind, StageKind::Window(_) | StageKind::Dense { .. });
+            let weights = matches!(stage.kind, StageKind::Window(_) | StageKind::Dense(_));
             let backward = [
                 Some(stage.input).filter(|_| weights), stage.output_gradient, stage.input_gradient, stage.indices,
                 stage.backward_work,

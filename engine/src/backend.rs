@@ -1,0 +1,230 @@
+//! What a device can do: one small trait per family of kernels, by how they touch memory. Operands are views of the
+//! device's arena, placed by the plan, so that a layer is written once for all devices. Operands of one call do not
+//! overlap.
+
+use plan::{Dense, MaxPool2d, Window};
+
+/// A stretch of a device's arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Where it begins, in bytes.
+    pub offset: usize,
+    /// How long it is, in bytes.
+    pub bytes: usize,
+}
+
+impl View {
+    /// Nothing.
+    pub const EMPTY: View = View {
+        offset: 0,
+        bytes: 0,
+    };
+}
+
+/// All families.
+pub(crate) trait Backend:
+    Memory + MatMul + Windows + Pointwise + RowWise + Reduce + Update + Send + Sync
+{
+}
+
+impl<B: Memory + MatMul + Windows + Pointwise + RowWise + Reduce + Update + Send + Sync> Backend
+    for B
+{
+}
+
+/// The arena seen from the host.
+pub(crate) trait Memory {
+    /// The bytes of `view`.
+    fn bytes(&self, view: View) -> &[u8];
+
+    /// The bytes of `view`, to write.
+    fn bytes_mut(&mut self, view: View) -> &mut [u8];
+
+    /// The bytes of several views that do not overlap, to write.
+    fn many_mut(&mut self, views: &[View]) -> Vec<&mut [u8]>;
+}
+
+/// Products with a weight matrix.
+pub(crate) trait MatMul {
+    /// `y = x Wᵀ + b`, then `max(y, 0)` where the stage has a relu.
+    fn linear_forward(&mut self, dense: &Dense, samples: usize, at: LinearForward);
+
+    /// The gradients of weight and bias, and of the input where it is asked for. Where the stage has a relu, the gradient
+    /// of its output is first set to 0 in place wherever the output is at most 0.
+    fn linear_backward(&mut self, dense: &Dense, samples: usize, at: LinearBackward);
+}
+
+/// Operands of a linear stage's forward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinearForward {
+    /// `(N, inputs)`
+    pub x: View,
+    /// `(outputs, inputs)`
+    pub weight: View,
+    /// `(outputs)`
+    pub bias: Option<View>,
+    /// `(N, outputs)`
+    pub y: View,
+}
+
+/// Operands of a linear stage's backward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinearBackward {
+    /// `(N, inputs)`
+    pub x: View,
+    /// `(outputs, inputs)`
+    pub weight: View,
+    /// `(N, outputs)`
+    pub y: View,
+    /// `(N, outputs)`
+    pub y_gradient: View,
+    /// `(outputs, inputs)`
+    pub weight_gradient: View,
+    /// `(outputs)`
+    pub bias_gradient: Option<View>,
+    /// `(N, inputs)`
+    pub x_gradient: Option<View>,
+}
+
+/// Windows that slide over height and width.
+pub(crate) trait Windows {
+    /// A convolution, and the relu and pooling of its stage.
+    fn window_forward(&mut self, window: &Window, samples: usize, at: WindowForward);
+
+    /// The gradients of weight and bias, and of the input where it is asked for.
+    fn window_backward(&mut self, window: &Window, samples: usize, at: WindowBackward);
+
+    /// The largest value of each window, and where in the window it stood; the first of equals, and NaN before all.
+    fn max_pool_forward(
+        &mut self,
+        pool: &MaxPool2d,
+        samples: usize,
+        x: View,
+        y: View,
+        indices: Option<View>,
+    );
+
+    /// Each output's gradient goes to the place that it came from.
+    fn max_pool_backward(
+        &mut self,
+        pool: &MaxPool2d,
+        samples: usize,
+        y_gradient: View,
+        indices: View,
+        x_gradient: View,
+    );
+}
+
+/// Operands of a window stage's forward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WindowForward {
+    /// `(N, C, H, W)`
+    pub x: View,
+    /// `(filters, C, kernel h, kernel w)`
+    pub weight: View,
+    /// `(filters)`
+    pub bias: Option<View>,
+    /// `(N, filters, H', W')`, pooled where the stage pools.
+    pub y: View,
+    /// Like `y`, where the stage pools and a backward pass follows.
+    pub indices: Option<View>,
+    /// What the plan grants.
+    pub work: View,
+}
+
+/// Operands of a window stage's backward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WindowBackward {
+    /// `(N, C, H, W)`
+    pub x: View,
+    /// `(filters, C, kernel h, kernel w)`
+    pub weight: View,
+    /// `(N, filters, H', W')`
+    pub y: View,
+    /// Like `y`.
+    pub y_gradient: View,
+    /// Like `y`, where the stage pools.
+    pub indices: Option<View>,
+    /// Like `weight`.
+    pub weight_gradient: View,
+    /// `(filters)`
+    pub bias_gradient: Option<View>,
+    /// Like `x`.
+    pub x_gradient: Option<View>,
+    /// What the plan grants.
+    pub work: View,
+}
+
+/// One value at a time.
+pub(crate) trait Pointwise {
+    /// `max(x, 0)` in place; NaN stays.
+    fn relu_forward(&mut self, x: View);
+
+    /// The gradient, set to 0 in place wherever the relu's output is at most 0.
+    fn relu_backward(&mut self, y: View, gradient: View);
+}
+
+/// One row at a time.
+pub(crate) trait RowWise {
+    /// The cross-entropy of each row with its label, summed, and how many rows have their largest logit (the first of
+    /// equals) at their label. Writes the gradient of the sum where it is asked for. Labels are below the row's length.
+    fn cross_entropy(&mut self, logits: View, labels: &[u32], gradient: Option<View>)
+    -> (f64, u64);
+}
+
+/// Sums over flat buffers, in fixed blocks whatever the number of threads.
+pub(crate) trait Reduce {
+    /// The sum of the squares of `gradient / divisor`.
+    fn square_norm(&mut self, gradient: View, divisor: f64) -> f64;
+
+    /// Two sums modulo 2^64 of different mixes of each word with its number, the first being `number`.
+    fn digest(&self, words: View, number: u64) -> [u64; 2];
+}
+
+/// One pass over all parameters.
+pub(crate) trait Update {
+    /// PyTorch's SGD (dampening 0) on `gradient / divisor`.
+    fn sgd(&mut self, sgd: &Sgd, at: SgdOperands);
+
+    /// PyTorch's Adam on `gradient / divisor`.
+    fn adam(&mut self, adam: &Adam, at: AdamOperands);
+}
+
+/// Numbers of one step of SGD.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sgd {
+    pub lr: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
+    pub divisor: f64,
+}
+
+/// Operands of one step of SGD, all of one length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SgdOperands {
+    pub parameters: View,
+    pub gradient: View,
+    pub momentum: Option<View>,
+}
+
+/// Numbers of one step of Adam.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Adam {
+    pub betas: [f64; 2],
+    pub eps: f64,
+    pub weight_decay: f64,
+    pub divisor: f64,
+    /// `lr / (1 - beta1^step)`
+    pub step_size: f64,
+    /// `sqrt(1 - beta2^step)`
+    pub second_correction: f64,
+}
+
+/// Operands of one step of Adam, all of one length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AdamOperands {
+    pub parameters: View,
+    pub gradient: View,
+    pub first_moment: View,
+    pub second_moment: View,
+}

@@ -1,0 +1,64 @@
+//! What an engine refuses. Everything here is found before anything is computed.
+
+/// Why an engine does not do what it is asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The plan has workspace for fewer threads.
+    #[error(
+        "{threads} threads were asked for, but the plan has workspace for 1 to {planned}: plan with as many threads as run"
+    )]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// Threads that the plan is for.
+        planned: usize,
+    },
+    /// The operating system gives no memory for the arena.
+    #[error("no memory for an arena of {bytes} bytes: use a smaller batch, or more microbatches")]
+    Memory {
+        /// Size of the arena.
+        bytes: u64,
+    },
+    /// The threads could not be started.
+    #[error("the engine's threads could not be started")]
+    Pool(#[from] rayon::ThreadPoolBuildError),
+    /// A plan to evaluate was asked to train.
+    #[error("the plan is for evaluation only: plan in training mode")]
+    NotTraining,
+    /// More samples than a microbatch.
+    #[error("{samples} samples do not fit into the plan's microbatch of {microbatch}")]
+    Samples {
+        /// Samples given.
+        samples: usize,
+        /// The most that fit.
+        microbatch: usize,
+    },
+    /// The values are not those of the samples.
+    #[error("{samples} samples have {expected} values, but {got} were given")]
+    Values {
+        /// Samples given.
+        samples: usize,
+        /// Values that they have.
+        expected: usize,
+        /// Values that were given.
+        got: usize,
+    },
+    /// A label names no class.
+    #[error("sample {position} of the microbatch has label {label}, but there are {classes} classes, 0 to {}", .classes - 1)]
+    Label {
+        /// Position of the sample in the microbatch.
+        position: usize,
+        /// Its label.
+        label: u32,
+        /// Classes of the plan.
+        classes: usize,
+    },
+    /// There is no such slot.
+    #[error("there is no slot {slot}: the plan has {slots}")]
+    Slot {
+        /// The slot asked for.
+        slot: usize,
+        /// Slots of the plan.
+        slots: usize,
+    },
+}

@@ -1,0 +1,54 @@
+//! A fully connected layer, and the relu behind it.
+
+use plan::{Dense, Stage};
+
+use crate::backend::{Backend, LinearBackward, LinearForward};
+use crate::layers::views::Views;
+
+/// `y = relu?(x Wᵀ + b)`
+pub(crate) fn forward(
+    device: &mut dyn Backend,
+    views: &Views,
+    stage: &Stage,
+    dense: &Dense,
+    samples: usize,
+) {
+    let (weight, bias) = views.weight_and_bias(stage, views.plan.places.parameters);
+    let batch = views.batch(stage, samples);
+    device.linear_forward(
+        dense,
+        samples,
+        LinearForward {
+            x: batch.x,
+            weight,
+            bias,
+            y: batch.y,
+        },
+    );
+}
+
+/// `dW = dyᵀ x`, `db = Σ dy`, `dx = dy W`; gradients of parameters go into `slot`.
+pub(crate) fn backward(
+    device: &mut dyn Backend,
+    views: &Views,
+    stage: &Stage,
+    dense: &Dense,
+    samples: usize,
+    slot: usize,
+) {
+    let (weight, _) = views.weight_and_bias(stage, views.plan.places.parameters);
+    let (weight_gradient, bias_gradient) = views.weight_and_bias(stage, slot);
+    let batch = views.batch(stage, samples);
+    let at = LinearBackward {
+        x: batch.x,
+        weight,
+        y: batch.y,
+        y_gradient: batch
+            .y_gradient
+            .expect("a stage with parameters has a backward pass"),
+        weight_gradient,
+        bias_gradient,
+        x_gradient: batch.x_gradient,
+    };
+    device.linear_backward(dense, samples, at);
+}

@@ -1,0 +1,98 @@
+//! Where a plan's buffers lie in the arena of a device whose numbers have a given size.
+
+use plan::{Plan, Stage};
+
+use crate::backend::View;
+
+/// A plan's buffers as views. The plan counts 4 bytes per number: for wider ones everything moves apart in proportion.
+#[derive(Debug)]
+pub(crate) struct Views {
+    /// The plan.
+    pub plan: Plan,
+    /// Bytes of a number.
+    pub size: usize,
+}
+
+impl Views {
+    fn scale(&self) -> usize {
+        self.size / 4
+    }
+
+    /// Bytes of the whole arena.
+    pub fn arena_bytes(&self) -> u64 {
+        self.plan.arena_bytes.saturating_mul(self.scale() as u64)
+    }
+
+    /// The whole of a buffer.
+    pub fn buffer(&self, buffer: usize) -> View {
+        let buffer = &self.plan.buffers[buffer];
+        View {
+            offset: buffer.offset as usize * self.scale(),
+            bytes: buffer.bytes as usize * self.scale(),
+        }
+    }
+
+    /// The first `words` numbers of a buffer.
+    pub fn words(&self, buffer: usize, words: usize) -> View {
+        View {
+            bytes: words * self.size,
+            ..self.buffer(buffer)
+        }
+    }
+
+    /// Bytes of a record, and where in it the tail begins.
+    pub fn record(&self) -> (usize, usize) {
+        (
+            self.plan.record_bytes as usize * self.scale(),
+            self.plan.tail_offset as usize * self.scale(),
+        )
+    }
+
+    /// One parameter in a flat buffer.
+    pub fn parameter(&self, buffer: usize, parameter: usize) -> View {
+        let words = self.plan.parameters[parameter].words();
+        View {
+            offset: self.buffer(buffer).offset + words.start * self.size,
+            bytes: words.len() * self.size,
+        }
+    }
+
+    /// Weight and bias of a stage in a flat buffer.
+    pub fn weight_and_bias(&self, stage: &Stage, buffer: usize) -> (View, Option<View>) {
+        let mut parameters = stage
+            .parameters
+            .clone()
+            .map(|parameter| self.parameter(buffer, parameter));
+        let weight = parameters
+            .next()
+            .expect("a stage with parameters has a weight");
+        (weight, parameters.next())
+    }
+
+    /// What a stage reads and writes, for `samples`.
+    pub fn batch(&self, stage: &Stage, samples: usize) -> Batch {
+        let view = |buffer, words: usize| self.words(buffer, words * samples);
+        let indices = stage.indices.map(|indices| self.buffer(indices));
+        Batch {
+            x: view(stage.input, stage.inputs),
+            y: view(stage.output, stage.outputs),
+            x_gradient: stage
+                .input_gradient
+                .map(|buffer| view(buffer, stage.inputs)),
+            y_gradient: stage
+                .output_gradient
+                .map(|buffer| view(buffer, stage.outputs)),
+            indices,
+        }
+    }
+}
+
+/// What a stage reads and writes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batch {
+    pub x: View,
+    pub y: View,
+    pub x_gradient: Option<View>,
+    pub y_gradient: Option<View>,
+    pub indices: Option<View>,
+}

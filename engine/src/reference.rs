@@ -1,0 +1,10 @@
+//! The families in plain loops, in f32 and f64, one thread: the specification of every kernel. Fast kernels are compared
+//! with it; f64 runs on it.
+
+pub(crate) mod device;
+mod matmul;
+pub(crate) mod pointwise;
+pub(crate) mod reduce;
+pub(crate) mod rowwise;
+pub(crate) mod update;
+pub(crate) mod window;

@@ -1,0 +1,31 @@
+//! One value at a time.
+
+use crate::backend::{Pointwise, View};
+use crate::float::Float;
+use crate::reference::device::Reference;
+
+impl<T: Float> Pointwise for Reference<T> {
+    fn relu_forward(&mut self, x: View) {
+        let [x] = self.numbers([Some(x)]);
+        relu(x);
+    }
+
+    fn relu_backward(&mut self, y: View, gradient: View) {
+        let [y, gradient] = self.numbers([Some(y), Some(gradient)]);
+        mask(y, gradient);
+    }
+}
+
+/// `max(x, 0)`; NaN stays.
+pub(crate) fn relu<T: Float>(x: &mut [T]) {
+    for value in x {
+        *value = if T::ZERO > *value { T::ZERO } else { *value };
+    }
+}
+
+/// The gradient of a relu whose output is `y`: 0 at 0.
+pub(crate) fn mask<T: Float>(y: &[T], gradient: &mut [T]) {
+    for (&y, gradient) in y.iter().zip(gradient) {
+        *gradient = if y <= T::ZERO { T::ZERO } else { *gradient };
+    }
+}
