@@ -74,8 +74,8 @@ pub(crate) struct LinearBackward {
     pub x: View,
     /// `(outputs, inputs)`
     pub weight: View,
-    /// `(N, outputs)`
-    pub y: View,
+    /// `(N, outputs)`, where the stage has a relu: else its memory may be another's by now.
+    pub y: Option<View>,
     /// `(N, outputs)`
     pub y_gradient: View,
     /// `(outputs, inputs)`
@@ -139,9 +139,9 @@ pub(crate) struct WindowBackward {
     pub x: View,
     /// `(filters, C, kernel h, kernel w)`
     pub weight: View,
+    /// `(N, filters, H', W')`, where the stage has a relu: else its memory may be another's by now.
+    pub y: Option<View>,
     /// `(N, filters, H', W')`
-    pub y: View,
-    /// Like `y`.
     pub y_gradient: View,
     /// Like `y`, where the stage pools.
     pub indices: Option<View>,

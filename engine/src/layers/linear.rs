@@ -42,7 +42,7 @@ pub(crate) fn backward(
     let at = LinearBackward {
         x: batch.x,
         weight,
-        y: batch.y,
+        y: dense.relu.then_some(batch.y),
         y_gradient: batch
             .y_gradient
             .expect("a stage with parameters has a backward pass"),

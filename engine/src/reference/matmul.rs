@@ -34,7 +34,7 @@ impl<T: Float> MatMul for Reference<T> {
         let [x, weight, y, dy, dw, db, dx] = self.numbers([
             Some(at.x),
             Some(at.weight),
-            Some(at.y),
+            at.y,
             Some(at.y_gradient),
             Some(at.weight_gradient),
             at.bias_gradient,

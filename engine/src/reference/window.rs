@@ -38,12 +38,12 @@ impl<T: Float> Windows for Reference<T> {
 
     fn window_backward(&mut self, window: &Window, samples: usize, at: WindowBackward) {
         let conv = &window.conv;
-        let [bias, dx, indices] =
-            [at.bias_gradient, at.x_gradient, at.indices].map(|view| view.unwrap_or(View::EMPTY));
+        let [y, bias, dx, indices] = [at.y, at.bias_gradient, at.x_gradient, at.indices]
+            .map(|view| view.unwrap_or(View::EMPTY));
         let views = [
             at.x,
             at.weight,
-            at.y,
+            y,
             at.y_gradient,
             at.weight_gradient,
             bias,

@@ -1,0 +1,130 @@
+//! Gradients against finite differences in f64, through every operation and awkward shapes.
+
+use spec::model::LayerKind::{self, Flatten, Relu};
+
+use crate::networks::{Network, classes, conv, gradient, linear, pool};
+
+/// Step of the central difference: its error is about its square, and the loss rounds at about 1e-16 / 1e-5.
+const STEP: f64 = 1e-5;
+const TOLERANCE: f64 = 2e-8;
+
+fn agrees(input: &[usize], samples: usize, kinds: Vec<LayerKind>) {
+    let network = Network::new(input, 3, samples, kinds.clone());
+    let mut engine = network.engine::<f64>();
+    engine.initialize(5);
+    let (x, labels) = network.batch::<f64>(samples, 11);
+    engine.train(&x, &labels, 0).unwrap();
+    let gradient = gradient(&engine, 0);
+    for index in (0..gradient.len()).step_by(gradient.len().div_ceil(150)) {
+        let value = engine.parameters()[index];
+        let mut loss_at = |value: f64| {
+            engine.parameters_mut()[index] = value;
+            engine.evaluate(&x, &labels).unwrap().loss
+        };
+        let slope = (loss_at(value + STEP) - loss_at(value - STEP)) / (2.0 * STEP);
+        loss_at(value);
+        let far = (slope - gradient[index]).abs();
+        assert!(
+            far <= TOLERANCE * slope.abs().max(1.0),
+            "parameter {index} of {kinds:?}: {slope} {}",
+            gradient[index]
+        );
+    }
+    assert!(
+        gradient.iter().any(|value| value.abs() > 1e-3),
+        "{kinds:?} has a gradient"
+    );
+}
+
+#[test]
+fn linear_layers_have_the_gradient_of_their_loss() {
+    agrees(&[7], 1, vec![classes()]);
+    agrees(&[1], 3, vec![linear(1), classes()]);
+    agrees(&[13], 5, vec![linear(17), Relu, linear(9), Relu, classes()]);
+    agrees(&[3, 2, 2], 4, vec![Flatten, Relu, linear(5), classes()]);
+}
+
+#[test]
+fn convolutions_have_the_gradient_of_their_loss() {
+    let cases = [
+        ([1, 1, 1], conv(2, [1, 1], [1, 1], [0, 0])),
+        ([2, 5, 7], conv(3, [3, 3], [1, 1], [1, 1])),
+        ([3, 6, 5], conv(2, [2, 3], [2, 1], [0, 2])),
+        ([1, 9, 4], conv(4, [5, 1], [3, 2], [2, 0])),
+        ([2, 4, 4], conv(5, [4, 4], [1, 1], [0, 0])),
+        ([1, 3, 3], conv(2, [2, 2], [1, 1], [3, 4])),
+        ([2, 7, 7], conv(2, [3, 2], [4, 5], [1, 3])),
+    ];
+    for (input, kind) in cases {
+        for samples in [1, 3] {
+            agrees(&input, samples, vec![kind.clone(), Flatten, classes()]);
+            let second = conv(3, [2, 2], [1, 1], [1, 1]);
+            agrees(
+                &input,
+                samples,
+                vec![second, kind.clone(), Relu, Flatten, classes()],
+            );
+        }
+    }
+}
+
+#[test]
+fn poolings_have_the_gradient_of_their_loss() {
+    let first = conv(3, [2, 2], [1, 1], [1, 1]);
+    for kind in [
+        pool([2, 2], [2, 2], [0, 0]),
+        pool([3, 3], [1, 1], [1, 1]),
+        pool([3, 2], [2, 3], [1, 0]),
+        pool([1, 1], [2, 2], [0, 0]),
+        pool([2, 5], [3, 1], [1, 2]),
+    ] {
+        agrees(
+            &[2, 6, 7],
+            2,
+            vec![first.clone(), kind.clone(), Flatten, classes()],
+        );
+        agrees(
+            &[2, 6, 7],
+            2,
+            vec![first.clone(), Relu, kind.clone(), Flatten, classes()],
+        );
+        agrees(
+            &[2, 6, 7],
+            2,
+            vec![
+                first.clone(),
+                Relu,
+                kind.clone(),
+                Relu,
+                kind.clone(),
+                Flatten,
+                classes(),
+            ],
+        );
+        agrees(
+            &[2, 6, 7],
+            2,
+            vec![
+                kind.clone(),
+                first.clone(),
+                Flatten,
+                linear(4),
+                Relu,
+                classes(),
+            ],
+        );
+        agrees(
+            &[2, 6, 7],
+            9,
+            vec![
+                first.clone(),
+                kind.clone(),
+                first.clone(),
+                kind,
+                Relu,
+                Flatten,
+                classes(),
+            ],
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! What must not change a bit, and what must agree within rounding.
+
+use engine::Engine;
+use spec::model::LayerKind::{Flatten, Relu};
+
+use crate::networks::{
+    ADAM, Network, SGD, classes, conv, gradient, linear, pool, simple_cnn, step,
+};
+
+fn networks() -> Vec<Network> {
+    let strided = vec![
+        conv(5, [3, 2], [2, 1], [1, 1]),
+        Relu,
+        conv(7, [3, 3], [1, 1], [1, 1]),
+        Relu,
+        pool([3, 2], [2, 2], [1, 0]),
+        Flatten,
+        linear(33),
+        Relu,
+        classes(),
+    ];
+    vec![
+        simple_cnn([3, 32, 32], 12, 64, 19),
+        Network::new(&[2, 11, 9], 5, 19, strided),
+        Network::new(
+            &[50],
+            7,
+            19,
+            vec![linear(300), Relu, linear(65), Relu, classes()],
+        ),
+    ]
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit_of_any_result() {
+    for network in networks() {
+        let run = |threads: usize| {
+            let mut network = network.clone();
+            network.threads = threads;
+            network.optimizer = ADAM;
+            let mut engine = network.engine::<f32>();
+            engine.initialize(9);
+            let mut seen = Vec::new();
+            for number in 0..4 {
+                let (x, labels) = network.batch::<f32>(19 - number, number as u64);
+                let result = step(&mut engine, &x, &labels, 0.01);
+                let sums = engine.evaluate(&x, &labels).unwrap();
+                let bits = [
+                    result.loss.unwrap(),
+                    result.gradient_norm.unwrap(),
+                    sums.loss,
+                ]
+                .map(f64::to_bits);
+                seen.push((
+                    bits,
+                    engine.slot_bytes(0).to_vec(),
+                    engine.parameters_digest(),
+                    engine.state_digest(&[7]),
+                ));
+            }
+            seen
+        };
+        let one = run(1);
+        assert!(one == run(2), "2 threads");
+        assert!(one == run(3), "3 threads");
+    }
+}
+
+#[test]
+fn what_ran_before_and_which_slot_is_used_change_no_bit() {
+    for mut network in networks() {
+        network.microbatches = 8;
+        let mut fresh = network.engine::<f32>();
+        let mut used = network.engine::<f32>();
+        fresh.initialize(4);
+        used.initialize(4);
+        let (x, labels) = network.batch::<f32>(13, 3);
+        for (samples, slot) in [(19, 1), (1, 2), (0, 3), (7, 1)] {
+            let (x, labels) = network.batch::<f32>(samples, 77);
+            used.train(&x, &labels, slot).unwrap();
+            used.evaluate(&x, &labels).unwrap();
+        }
+        fresh.train(&x, &labels, 0).unwrap();
+        used.train(&x, &labels, 2).unwrap();
+        assert!(fresh.slot_bytes(0) == used.slot_bytes(2));
+    }
+}
+
+#[test]
+fn eight_microbatches_give_the_gradient_of_one() {
+    let mut whole = simple_cnn([3, 10, 10], 6, 20, 32);
+    let mut parts = whole.clone();
+    (parts.microbatch, parts.microbatches) = (4, 8);
+    whole.optimizer = SGD;
+    let (x, labels) = whole.batch::<f32>(32, 8);
+    let (mut whole, mut parts) = (whole.engine::<f32>(), parts.engine::<f32>());
+    whole.initialize(2);
+    parts.initialize(2);
+    whole.train(&x, &labels, 0).unwrap();
+    let sample = x.len() / 32;
+    for part in 0..8 {
+        let slot = usize::from(part > 0);
+        parts
+            .train(
+                &x[part * 4 * sample..(part + 1) * 4 * sample],
+                &labels[part * 4..(part + 1) * 4],
+                slot,
+            )
+            .unwrap();
+        if part > 0 {
+            parts.add(0, 1);
+        }
+    }
+    let (one, eight) = (gradient(&whole, 0), gradient(&parts, 0));
+    let largest = one
+        .iter()
+        .fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    for (one, eight) in one.iter().zip(&eight) {
+        assert!((one - eight).abs() < 1e-5 * largest, "{one} {eight}");
+    }
+    let tail = |engine: &Engine<f32>| {
+        engine.slot_bytes(0)[engine.plan().tail_offset as usize + 8..].to_vec()
+    };
+    assert_eq!(tail(&whole), tail(&parts));
+    assert_eq!(tail(&whole)[8..16], 32u64.to_le_bytes());
+}
+
+#[test]
+fn a_step_without_samples_has_no_loss_and_a_gradient_of_zero_and_counts() {
+    let network = simple_cnn([1, 4, 4], 2, 3, 4);
+    let mut engine = network.engine::<f32>();
+    engine.initialize(1);
+    let before: Vec<f32> = engine.parameters().to_vec();
+    let result = step(&mut engine, &[], &[], 0.1);
+    assert_eq!(
+        (
+            result.loss,
+            result.accuracy,
+            result.samples,
+            result.gradient_norm
+        ),
+        (None, None, 0, Some(0.0))
+    );
+    assert_eq!(engine.step(), 1);
+    let decayed: Vec<f32> = before
+        .iter()
+        .map(|value| value - 0.1 * (1e-4 * value))
+        .collect();
+    assert_eq!(engine.parameters(), decayed);
+}
+
+#[test]
+fn a_nan_in_the_data_reaches_the_loss_and_is_reported_as_absent() {
+    let network = simple_cnn([1, 8, 8], 4, 6, 4);
+    let mut engine = network.engine::<f32>();
+    engine.initialize(1);
+    let (mut x, labels) = network.batch::<f32>(4, 1);
+    x[70] = f32::NAN;
+    let result = step(&mut engine, &x, &labels, 0.1);
+    assert_eq!(
+        (result.loss, result.gradient_norm, result.samples),
+        (None, None, 4)
+    );
+}
+
+#[test]
+fn initial_parameters_are_pytorchs_distributions_and_do_not_depend_on_other_layers() {
+    let network = Network::new(&[400], 10, 1, vec![linear(100), Relu, classes()]);
+    let mut engine = network.engine::<f32>();
+    engine.initialize(6);
+    let words = engine.parameters();
+    let weight = &words[..40_000];
+    let bound = 1.0 / 20.0;
+    assert!(words[..40_100].iter().all(|value| value.abs() <= bound));
+    assert!(weight.iter().cloned().fold(0.0, f32::max) > 0.999 * bound);
+    let mean = weight.iter().map(|&value| f64::from(value)).sum::<f64>() / 40_000.0;
+    let square = weight
+        .iter()
+        .map(|&value| f64::from(value).powi(2))
+        .sum::<f64>()
+        / 40_000.0;
+    assert!(mean.abs() < 5e-4, "{mean}");
+    assert!(
+        (square / (f64::from(bound).powi(2) / 3.0) - 1.0).abs() < 0.02,
+        "{square}"
+    );
+    let larger = Network::new(
+        &[400],
+        10,
+        1,
+        vec![linear(100), Relu, linear(7), Relu, classes()],
+    );
+    let mut larger = larger.engine::<f32>();
+    larger.initialize(6);
+    assert_eq!(larger.parameters()[..40_100], words[..40_100]);
+    larger.initialize(7);
+    assert_ne!(larger.parameters()[..40_100], words[..40_100]);
+}
+
+#[test]
+fn digests_see_every_part_of_the_state() {
+    let network = simple_cnn([1, 4, 4], 2, 3, 4);
+    let mut engine = network.engine::<f32>();
+    engine.initialize(1);
+    let (parameters, state) = (engine.parameters_digest(), engine.state_digest(&[1, 2]));
+    assert_eq!((parameters.len(), state.len()), (32, 32));
+    assert_ne!(engine.state_digest(&[2, 1]), state);
+    engine.set_step(1);
+    assert_ne!(engine.state_digest(&[1, 2]), state);
+    engine.set_step(0);
+    engine.optimizer_state_mut()[0].1[5] = 1.0;
+    assert_ne!(engine.state_digest(&[1, 2]), state);
+    assert_eq!(engine.parameters_digest(), parameters);
+    engine.parameters_mut()[5] += 1.0;
+    assert_ne!(engine.parameters_digest(), parameters);
+}

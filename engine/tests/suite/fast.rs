@@ -1,0 +1,115 @@
+//! The f32 kernels against the plain loops in f64, on random networks.
+
+use engine::Engine;
+use plan::Mode;
+use proptest::prelude::*;
+use spec::model::LayerKind::{self, Flatten, Relu};
+
+use crate::networks::{Network, classes, conv, gradient, linear, pool, simple_cnn};
+
+fn any_window() -> impl Strategy<Value = LayerKind> {
+    let pair = |most: u32| (1..=most, 1..=most).prop_map(|(h, w)| [h, w]);
+    prop_oneof![
+        4 => (1u32..20, pair(5), pair(1), (0u32..3, 0u32..3))
+            .prop_map(|(filters, kernel, stride, padding)| conv(filters, kernel, stride, padding.into())),
+        2 => (1u32..20, pair(4), pair(3), (0u32..5, 0u32..5))
+            .prop_map(|(filters, kernel, stride, padding)| conv(filters, kernel, stride, padding.into())),
+        2 => (pair(3), pair(3)).prop_map(|(kernel, stride)| pool(kernel, stride, kernel.map(|extent| extent / 2))),
+        1 => Just(pool([2, 2], [2, 2], [0, 0])),
+        3 => Just(Relu),
+    ]
+}
+
+fn any_network() -> impl Strategy<Value = Network> {
+    let input = (1usize..6, 1usize..20, 1usize..40);
+    let windows = prop::collection::vec(any_window(), 0..5);
+    let dense = prop::collection::vec(1u32..150, 0..3);
+    (input, windows, dense, 1usize..20).prop_map(|((c, h, w), mut kinds, dense, microbatch)| {
+        kinds.push(Flatten);
+        for units in dense {
+            kinds.extend([linear(units), Relu]);
+        }
+        kinds.push(classes());
+        Network::new(&[c, h, w], 5, microbatch, kinds)
+    })
+}
+
+/// Relative to the largest value: sums of up to a few thousand terms.
+fn assert_close(what: &str, fast: &[f64], plain: &[f64]) {
+    let largest = plain
+        .iter()
+        .fold(1e-3, |largest: f64, value| largest.max(value.abs()));
+    for (index, (fast, plain)) in fast.iter().zip(plain).enumerate() {
+        assert!(
+            (fast - plain).abs() <= 2e-5 * largest,
+            "{what} {index}: {fast} {plain}"
+        );
+    }
+}
+
+fn agrees(network: &Network, samples: usize) {
+    let Ok(plan) = network.plan(Mode::Train) else {
+        return;
+    };
+    let mut fast = Engine::<f32>::new(plan.clone(), 1).unwrap();
+    let mut plain = Engine::<f64>::reference(plan).unwrap();
+    fast.initialize(3);
+    for (wide, &narrow) in plain.parameters_mut().iter_mut().zip(fast.parameters()) {
+        *wide = f64::from(narrow);
+    }
+    let (x, labels) = network.batch::<f32>(samples, 5);
+    let wide: Vec<f64> = x.iter().map(|&value| f64::from(value)).collect();
+    let logits: Vec<f64> = fast
+        .logits(&x, samples)
+        .unwrap()
+        .iter()
+        .map(|&value| f64::from(value))
+        .collect();
+    assert_close("logit", &logits, plain.logits(&wide, samples).unwrap());
+    fast.train(&x, &labels, 0).unwrap();
+    plain.train(&wide, &labels, 0).unwrap();
+    assert_close("gradient", &gradient(&fast, 0), &gradient(&plain, 0));
+    let [one, other] = [
+        fast.evaluate(&x, &labels).unwrap(),
+        plain.evaluate(&wide, &labels).unwrap(),
+    ];
+    assert_close("loss", &[one.loss], &[other.loss]);
+    assert_eq!((one.correct, one.samples), (other.correct, other.samples));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn random_networks_agree_with_the_plain_loops(network in any_network(), short in 0usize..20) {
+        agrees(&network, network.microbatch - short.min(network.microbatch - 1));
+    }
+}
+
+#[test]
+fn the_networks_of_the_speed_targets_agree_with_the_plain_loops() {
+    agrees(&simple_cnn([3, 32, 32], 12, 64, 16), 16);
+    let same = |filters| conv(filters, [3, 3], [1, 1], [1, 1]);
+    let half = pool([2, 2], [2, 2], [0, 0]);
+    let kinds = vec![
+        same(32),
+        Relu,
+        half.clone(),
+        same(64),
+        Relu,
+        half,
+        Flatten,
+        linear(128),
+        Relu,
+        classes(),
+    ];
+    agrees(&Network::new(&[1, 28, 28], 10, 3, kinds), 3);
+    agrees(
+        &Network::new(
+            &[784],
+            10,
+            33,
+            vec![linear(512), Relu, linear(256), Relu, classes()],
+        ),
+        33,
+    );
+}

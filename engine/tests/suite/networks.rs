@@ -1,0 +1,162 @@
+//! Networks to test with.
+
+use engine::{Engine, Float};
+use plan::{Mode, Plan, Request, plan};
+use spec::Shape;
+use spec::job::Optimizer;
+use spec::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
+use spec::random::{Purpose, Stream};
+
+/// SGD with the momentum and weight decay of the reference outputs.
+pub const SGD: Optimizer = Optimizer::Sgd {
+    lr: 0.05,
+    momentum: 0.9,
+    weight_decay: 1e-4,
+};
+
+/// Adam with PyTorch's defaults.
+pub const ADAM: Optimizer = Optimizer::Adam {
+    lr: 1e-3,
+    betas: [0.9, 0.999],
+    eps: 1e-8,
+    weight_decay: 0.0,
+};
+
+/// A network, the samples that it takes and how it is run.
+#[derive(Debug, Clone)]
+pub struct Network {
+    pub model: Model,
+    pub input: Vec<usize>,
+    pub classes: usize,
+    pub microbatch: usize,
+    pub microbatches: u32,
+    pub optimizer: Optimizer,
+    pub threads: usize,
+}
+
+impl Network {
+    pub fn new(
+        input: &[usize],
+        classes: usize,
+        microbatch: usize,
+        kinds: Vec<LayerKind>,
+    ) -> Network {
+        let layers = kinds
+            .into_iter()
+            .map(|kind| Layer { name: None, kind })
+            .collect();
+        let model = Model { layers };
+        Network {
+            model,
+            input: input.to_vec(),
+            classes,
+            microbatch,
+            microbatches: 1,
+            optimizer: SGD,
+            threads: 1,
+        }
+    }
+
+    pub fn plan(&self, mode: Mode) -> Result<Plan, plan::Error> {
+        plan(&Request {
+            model: &self.model,
+            input: Shape::new(self.input.clone()).expect("a shape"),
+            classes: self.classes,
+            microbatch: self.microbatch,
+            microbatches: self.microbatches,
+            optimizer: &self.optimizer,
+            threads: self.threads,
+            mode,
+            host_bytes: 0,
+        })
+    }
+
+    pub fn engine<T: Float>(&self) -> Engine<T> {
+        Engine::new(self.plan(Mode::Train).expect("a plan"), self.threads).expect("an engine")
+    }
+
+    /// Values in [-1, 1) and labels, drawn from `seed`.
+    pub fn batch<T: Float>(&self, samples: usize, seed: u64) -> (Vec<T>, Vec<u32>) {
+        let mut stream = Stream::new(seed, Purpose::RowOrder, 0);
+        let values = samples * self.input.iter().product::<usize>();
+        // Through f32, so that both kinds of numbers see the same values.
+        let x = (0..values)
+            .map(|_| T::of(f64::from((2.0 * stream.next_f64() - 1.0) as f32)))
+            .collect();
+        let labels = (0..samples)
+            .map(|_| stream.below(self.classes as u64) as u32)
+            .collect();
+        (x, labels)
+    }
+}
+
+pub fn conv(filters: u32, kernel: [u32; 2], stride: [u32; 2], padding: [u32; 2]) -> LayerKind {
+    let [kernel, stride, padding] = [kernel, stride, padding].map(|[h, w]| Pair { h, w });
+    LayerKind::Conv2d(Conv2d {
+        filters,
+        kernel,
+        stride,
+        padding,
+        bias: true,
+    })
+}
+
+pub fn pool(kernel: [u32; 2], stride: [u32; 2], padding: [u32; 2]) -> LayerKind {
+    let [kernel, stride, padding] = [kernel, stride, padding].map(|[h, w]| Pair { h, w });
+    LayerKind::MaxPool2d(MaxPool2d {
+        kernel,
+        stride,
+        padding,
+    })
+}
+
+pub fn linear(units: u32) -> LayerKind {
+    LayerKind::Linear(Linear {
+        units: Size::Count(units),
+        bias: true,
+    })
+}
+
+pub fn classes() -> LayerKind {
+    LayerKind::Linear(Linear {
+        units: Size::Classes,
+        bias: true,
+    })
+}
+
+/// Convolution, relu, pooling, two linear layers: the network of the speed target, at any size.
+pub fn simple_cnn(input: [usize; 3], filters: u32, hidden: u32, microbatch: usize) -> Network {
+    use LayerKind::{Flatten, Relu};
+    let kinds = vec![
+        conv(filters, [3, 3], [1, 1], [1, 1]),
+        Relu,
+        pool([2, 2], [2, 2], [0, 0]),
+        Flatten,
+        linear(hidden),
+        Relu,
+        classes(),
+    ];
+    Network::new(&input, 10, microbatch, kinds)
+}
+
+/// The gradient sums in a slot.
+pub fn gradient<T: Float>(engine: &Engine<T>, slot: usize) -> Vec<f64> {
+    let words: &[T] = bytemuck::cast_slice(engine.slot_bytes(slot));
+    words[..engine.plan().parameter_count]
+        .iter()
+        .map(|value| value.wide())
+        .collect()
+}
+
+/// One step over one microbatch.
+pub fn step<T: Float>(
+    engine: &mut Engine<T>,
+    x: &[T],
+    labels: &[u32],
+    lr: f64,
+) -> engine::StepResult {
+    engine.train(x, labels, 0).expect("a microbatch that fits");
+    let (slots, record) = engine.fold_views(&[0]);
+    record.copy_from_slice(slots[0]);
+    engine.apply(lr)
+}

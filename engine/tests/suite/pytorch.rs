@@ -1,0 +1,366 @@
+//! Equality with PyTorch's numbers, from the fixtures in tests/fixtures/layers and, where it is at hand, from the larger
+//! folder that they were taken from.
+
+use std::path::{Path, PathBuf};
+
+use engine::{Engine, Float};
+use plan::Mode;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use spec::job::Optimizer;
+use spec::model::{Layer, LayerKind};
+
+use crate::networks::{ADAM, Network, SGD, classes, conv, gradient, linear, pool, step};
+
+/// f64 agrees to about this much, relative to the largest value of a tensor (the folder's README).
+const F64: f64 = 1e-10;
+
+/// f32 may stray from PyTorch's f32 by these many times what PyTorch's own f32 strays from its f64: both stray by about
+/// as much, in different directions, and the figure is a maximum over one run.
+const F32_MULTIPLE: f64 = 8.0;
+
+/// Outputs and gradients in f32, relative to the largest value of a tensor: a hundred roundings or so.
+const F32: f64 = 1e-5;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/layers")
+}
+
+fn shared() -> Option<PathBuf> {
+    let shared = std::env::var_os("TRAINYARD_SHARED").map(PathBuf::from);
+    let shared =
+        shared.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"));
+    Some(shared.join("reference/layers")).filter(|folder| folder.is_dir())
+}
+
+fn network(name: &str) -> Network {
+    use LayerKind::{Flatten, Relu};
+    let cnn = |filters, hidden| {
+        let window = [
+            conv(filters, [3, 3], [1, 1], [1, 1]),
+            Relu,
+            pool([2, 2], [2, 2], [0, 0]),
+            Flatten,
+        ];
+        let names = [
+            Some("conv1"),
+            None,
+            None,
+            None,
+            Some("fc1"),
+            None,
+            Some("fc2"),
+        ];
+        (
+            window
+                .into_iter()
+                .chain([linear(hidden), Relu, classes()])
+                .collect(),
+            names.to_vec(),
+        )
+    };
+    let (kinds, names, input, count, batch): (
+        Vec<LayerKind>,
+        Vec<Option<&str>>,
+        &[usize],
+        usize,
+        usize,
+    ) = match name {
+        "mlp" => (
+            vec![linear(16), Relu, classes()],
+            vec![Some("fc1"), None, Some("fc2")],
+            &[20],
+            4,
+            9,
+        ),
+        "small_cnn" => {
+            let (kinds, names) = cnn(4, 8);
+            (kinds, names, &[3, 8, 8], 10, 6)
+        }
+        "simple_cnn" => {
+            let (kinds, names) = cnn(12, 64);
+            (kinds, names, &[3, 32, 32], 10, 8)
+        }
+        other => panic!("no network is called {other}"),
+    };
+    let mut network = Network::new(input, count, batch, vec![]);
+    let layer = |(kind, name): (LayerKind, Option<&str>)| Layer {
+        name: name.map(String::from),
+        kind,
+    };
+    network.model.layers = kinds.into_iter().zip(names).map(layer).collect();
+    network
+}
+
+/// A file of tensors, all read as f64.
+struct Tensors {
+    bytes: Vec<u8>,
+}
+
+impl Tensors {
+    fn open(path: &Path) -> Tensors {
+        Tensors {
+            bytes: std::fs::read(path)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<Vec<f64>> {
+        let tensors = SafeTensors::deserialize(&self.bytes).expect("a safetensors file");
+        let tensor = tensors.tensor(key).ok()?;
+        let data = tensor.data();
+        Some(match tensor.dtype() {
+            Dtype::F32 => data
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|&bytes| f64::from(f32::from_le_bytes(bytes)))
+                .collect(),
+            Dtype::F64 => data
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .map(|&bytes| f64::from_le_bytes(bytes))
+                .collect(),
+            Dtype::I64 => data
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .map(|&bytes| i64::from_le_bytes(bytes) as f64)
+                .collect(),
+            other => panic!("{key} has type {other:?}"),
+        })
+    }
+
+    fn get(&self, key: &str) -> Vec<f64> {
+        self.find(key).unwrap_or_else(|| panic!("no tensor {key}"))
+    }
+}
+
+fn assert_close(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    let far = got
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f64::max);
+    assert!(
+        far <= tolerance,
+        "{what}: {far:e} apart, {tolerance:e} allowed"
+    );
+    assert!(got.iter().all(|value| value.is_finite()), "{what}");
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values
+        .iter()
+        .fold(0.0, |largest, value| value.abs().max(largest))
+}
+
+/// Compares a flat buffer with the named tensors of `file`; large ones are stored as samples and norms.
+fn assert_named<T: Float>(
+    engine: &Engine<T>,
+    file: &Tensors,
+    flat: &[f64],
+    key: &dyn Fn(&str) -> String,
+    allowed: &dyn Fn(&[f64]) -> f64,
+) {
+    for parameter in &engine.plan().parameters {
+        let key = key(&parameter.name);
+        let got = &flat[parameter.words()];
+        if let Some(expected) = file.find(&key) {
+            assert_close(&key, got, &expected, allowed(&expected));
+            continue;
+        }
+        let expected = file.get(&format!("{key}@sample"));
+        let sample: Vec<f64> = got
+            .iter()
+            .step_by(got.len() / 1024)
+            .take(1024)
+            .copied()
+            .collect();
+        let tolerance = allowed(&expected);
+        assert_close(&key, &sample, &expected, tolerance);
+        let l2 = got.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let root = (got.len() as f64).sqrt();
+        assert_close(
+            &format!("{key}@l2"),
+            &[l2],
+            &file.get(&format!("{key}@l2")),
+            tolerance * root,
+        );
+        let total = got.iter().sum::<f64>();
+        assert_close(
+            &format!("{key}@sum"),
+            &[total],
+            &file.get(&format!("{key}@sum")),
+            tolerance * got.len() as f64,
+        );
+    }
+}
+
+/// The optimisers by name, and what their state is called here and there.
+type Named = (
+    &'static str,
+    Optimizer,
+    f64,
+    &'static [(&'static str, &'static str)],
+);
+const OPTIMIZERS: [Named; 2] = [
+    ("sgd", SGD, 0.05, &[("momentum", "momentum_buffer")]),
+    (
+        "adam",
+        ADAM,
+        1e-3,
+        &[("first_moment", "exp_avg"), ("second_moment", "exp_avg_sq")],
+    ),
+];
+
+fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<T>) {
+    let wide = size_of::<T>() == 8;
+    let file = Tensors::open(&folder.join(format!(
+        "{name}.{}.safetensors",
+        if wide { "f64" } else { "f32" }
+    )));
+    let init = Tensors::open(&folder.join(format!("{name}.init.safetensors")));
+    let manifest: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    let case = manifest
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|case| case["name"] == name)
+        .expect("a case");
+    let figure = |optimizer: &str, step: u64| {
+        case["f32_vs_f64_max_abs_diff_of_params_after_step"][optimizer][step.to_string()]
+            .as_f64()
+            .unwrap()
+    };
+    let relative = |expected: &[f64]| largest(expected).max(1e-3) * if wide { F64 } else { F32 };
+
+    let x: Vec<T> = file.get("batch.x").into_iter().map(T::of).collect();
+    let labels: Vec<u32> = file
+        .get("batch.target")
+        .into_iter()
+        .map(|label| label as u32)
+        .collect();
+    let mut network = network(name);
+    for (optimizer_name, optimizer, lr, states) in OPTIMIZERS {
+        network.optimizer = optimizer;
+        let mut engine = make(&network);
+        let parameters = engine.plan().parameters.clone();
+        for parameter in &parameters {
+            let values = init.get(&parameter.name).into_iter().map(T::of);
+            engine.parameters_mut()[parameter.words()]
+                .iter_mut()
+                .zip(values)
+                .for_each(|(place, value)| *place = value);
+        }
+
+        let logits: Vec<f64> = engine
+            .logits(&x, labels.len())
+            .unwrap()
+            .iter()
+            .map(|value| value.wide())
+            .collect();
+        let expected = file.get("out.logits");
+        assert_close("out.logits", &logits, &expected, relative(&expected));
+        engine.train(&x, &labels, 0).unwrap();
+        let gradient: Vec<f64> = gradient(&engine, 0)
+            .iter()
+            .map(|sum| sum / labels.len() as f64)
+            .collect();
+        assert_named(
+            &engine,
+            &file,
+            &gradient,
+            &|name| format!("grad.{name}"),
+            &relative,
+        );
+
+        let losses = file.get(&format!("{optimizer_name}.losses"));
+        for number in 1..=50u64 {
+            let result = step(&mut engine, &x, &labels, lr);
+            // How far the parameters may have strayed by now bounds how far the loss may have.
+            let strayed = [1, 10, 50]
+                .into_iter()
+                .find(|&at| at >= number)
+                .map(|at| figure(optimizer_name, at))
+                .unwrap();
+            let expected = losses[number as usize - 1];
+            let allowed = if wide {
+                F64 * expected.max(1.0)
+            } else {
+                F32_MULTIPLE * (strayed * 8.0).max(1e-6)
+            };
+            assert_close(
+                &format!("{optimizer_name} loss {number}"),
+                &[result.loss.unwrap()],
+                &[expected],
+                allowed,
+            );
+            if [1, 10, 50].contains(&number) {
+                let flat: Vec<f64> = engine
+                    .parameters()
+                    .iter()
+                    .map(|value| value.wide())
+                    .collect();
+                let key = |name: &str| format!("{optimizer_name}.step{number}.{name}");
+                let strayed = figure(optimizer_name, number);
+                let allowed = |expected: &[f64]| {
+                    if wide {
+                        relative(expected)
+                    } else {
+                        F32_MULTIPLE * strayed
+                    }
+                };
+                assert_named(&engine, &file, &flat, &key, &allowed);
+            }
+            if number == 10 {
+                for &(ours, theirs) in states {
+                    let state = engine.optimizer_state();
+                    let (_, words) = state
+                        .iter()
+                        .find(|(name, _)| *name == ours)
+                        .expect("state of this name");
+                    let flat: Vec<f64> = words.iter().map(|value| value.wide()).collect();
+                    let key = |name: &str| format!("{optimizer_name}.state10.{name}.{theirs}");
+                    assert_named(&engine, &file, &flat, &key, &relative);
+                }
+            }
+        }
+    }
+}
+
+fn committed<T: Float>(name: &str, make: fn(&Network) -> Engine<T>) {
+    agrees(&fixtures(), name, make);
+}
+
+fn plain<T: Float>(network: &Network) -> Engine<T> {
+    Engine::reference(network.plan(Mode::Train).unwrap()).unwrap()
+}
+
+fn fast<T: Float>(network: &Network) -> Engine<T> {
+    network.engine()
+}
+
+#[test]
+fn the_mlp_gives_pytorchs_numbers() {
+    committed::<f64>("mlp", fast);
+    committed::<f32>("mlp", plain);
+    committed::<f32>("mlp", fast);
+}
+
+#[test]
+fn the_small_cnn_gives_pytorchs_numbers() {
+    committed::<f64>("small_cnn", fast);
+    committed::<f32>("small_cnn", plain);
+    committed::<f32>("small_cnn", fast);
+}
+
+#[test]
+fn the_simple_cnn_gives_pytorchs_numbers_where_they_are_at_hand() {
+    let Some(folder) = shared() else { return };
+    agrees::<f64>(&folder, "simple_cnn", fast);
+    agrees::<f32>(&folder, "simple_cnn", fast);
+}
