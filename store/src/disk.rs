@@ -5,6 +5,7 @@ mod commit;
 mod layout;
 mod ledger;
 mod lock;
+mod mark;
 mod pack;
 mod records;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use crate::digest::ChunkDigest;
 use crate::error::Error;
 use crate::pin::Pin;
 use crate::range::starting_with;
-use crate::store::{Collected, Store, Usage};
+use crate::store::{Collected, Record, Store, Usage};
 
 /// A [`Store`] in a directory, which one process at a time may have open.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Disk {
 
     /// A record as the caller knows it, from its entry in sled. The view must be held, so that a
     /// value kept apart is still in the index.
-    fn record(&self, key: &[u8], entry: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    fn record(&self, key: &[u8], entry: &[u8]) -> Result<Record, Error> {
         let key = key.get(1..).unwrap_or_default().to_vec();
         let value = match Value::decode(entry).ok_or_else(|| self.vault.damaged())? {
             Value::Here(value) => value,
@@ -72,7 +73,7 @@ impl Store for Disk {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    ) -> Result<Vec<Record>, Error> {
         let after = after.map(record_key);
         let range = starting_with(&record_key(prefix), after.as_deref());
         let _view = self.vault.records.view();
@@ -81,7 +82,7 @@ impl Store for Disk {
         records.collect()
     }
 
-    fn last(&self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+    fn last(&self, prefix: &[u8]) -> Result<Option<Record>, Error> {
         let range = starting_with(&record_key(prefix), None);
         let _view = self.vault.records.view();
         let entry = self.vault.records.last(range)?;

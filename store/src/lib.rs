@@ -27,4 +27,4 @@ pub use disk::Disk;
 pub use error::Error;
 pub use memory::Memory;
 pub use pin::Pin;
-pub use store::{Collected, MAX_KEY_BYTES, Store, Usage};
+pub use store::{Collected, MAX_KEY_BYTES, Record, Store, Usage};

@@ -8,7 +8,7 @@ use crate::digest::{ChunkDigest, digest_of};
 use crate::error::Error;
 use crate::pin::{Pin, Pins};
 use crate::range::{is_void, starting_with};
-use crate::store::{Collected, MAX_KEY_BYTES, Store, Usage};
+use crate::store::{Collected, MAX_KEY_BYTES, Record, Store, Usage};
 
 /// A [`Store`] that forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl Store for Memory {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    ) -> Result<Vec<Record>, Error> {
         let range = starting_with(prefix, after);
         if is_void(&range) {
             return Ok(Vec::new());
@@ -62,7 +62,7 @@ impl Store for Memory {
             .collect())
     }
 
-    fn last(&self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+    fn last(&self, prefix: &[u8]) -> Result<Option<Record>, Error> {
         let kept = self.kept();
         let found = kept.records.range(starting_with(prefix, None)).next_back();
         Ok(found.map(|(key, value)| (key.clone(), value.clone())))

@@ -8,22 +8,21 @@ use crate::pin::Pin;
 /// The longest key of a record, in bytes.
 pub const MAX_KEY_BYTES: usize = 1024;
 
+/// The key and the value of a record.
+pub type Record = (Vec<u8>, Vec<u8>);
+
 /// Records and chunks, whoever keeps them. All methods may be called from any thread.
 pub trait Store: Send + Sync {
     /// The value under `key`. Fails when the records cannot be read.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
-    /// Key and value of the records whose key starts with `prefix`, in key order, strictly after
+    /// The records whose key starts with `prefix`, in key order, strictly after
     /// the key `after` if given, at most `limit`. A batch is seen whole or not at all.
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error>;
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize)
+    -> Result<Vec<Record>, Error>;
 
     /// The record with the greatest key that starts with `prefix`.
-    fn last(&self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error>;
+    fn last(&self, prefix: &[u8]) -> Result<Option<Record>, Error>;
 
     /// Applies `batch` whole, and returns once it is durable, together with the chunks that it
     /// refers to. Commits of several threads share one wait for the disk.

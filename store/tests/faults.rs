@@ -1,5 +1,7 @@
 //! Crashes, damage and directories that cannot be opened.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
@@ -234,6 +236,34 @@ fn records_that_were_overwritten_are_refused_without_a_panic() {
     let conf = dir.path().join("records/conf");
     fs::write(&conf, noise(1, 100)).unwrap();
     assert!(Disk::open(dir.path()).is_err());
+}
+
+#[test]
+fn records_that_lost_their_end_are_refused_instead_of_going_back_in_time() {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::open(dir.path()).unwrap();
+    for step in 0..200 {
+        let mut batch = Batch::new();
+        batch.put(format!("step/{step:08}"), noise(step, 300));
+        disk.commit(batch).unwrap();
+    }
+    let kept = keep(&disk, &noise(1, 50_000));
+    drop(disk);
+    let intact = copy(dir.path());
+    for entry in fs::read_dir(dir.path().join("records")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().contains("snap.") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let log = dir.path().join("records/db");
+    let file = OpenOptions::new().write(true).open(&log).unwrap();
+    file.set_len(20_000).unwrap();
+    let refused = Disk::open(dir.path()).unwrap_err();
+    assert!(matches!(refused, Error::Damaged { .. }), "{refused}");
+    assert_eq!(packs(dir.path()).len(), 1, "the packs are left alone");
+    let disk = Disk::open(intact.path()).unwrap();
+    assert_eq!(disk.chunk(&kept).unwrap(), noise(1, 50_000));
 }
 
 /// The writer of the next test, which runs it as a process of its own and kills it.

@@ -1,5 +1,7 @@
 //! Rolling checkpoints, as a coordinator keeps them: the space of the old ones comes back.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::VecDeque;
 
 use store::{Batch, ChunkDigest, Disk, Store};

@@ -1,5 +1,7 @@
 //! Much more data than memory: 2 GiB go through a process that stays below 200 MiB.
 
+#![allow(clippy::unwrap_used)]
+
 use std::time::Instant;
 
 use store::{Batch, Disk, Store};

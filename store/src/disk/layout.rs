@@ -3,6 +3,7 @@
 //! | key | value |
 //! | --- | --- |
 //! | `s` | schema version: u32 |
+//! | `n` | batches applied since the store was made: u64 |
 //! | `u` + key of a record | 0 + its value, or 1 + the digest of a chunk that is its value |
 //! | `c` + digest | 0 + the chunk's bytes, or 1 + pack, offset, length: u64 each |
 //! | `r` + digest | number of references, absent when none: u64 |
@@ -20,6 +21,9 @@ pub(super) const SCHEMA: u32 = 1;
 
 /// The key of the schema version.
 pub(super) const SCHEMA_KEY: &[u8] = b"s";
+
+/// The key of the number of batches applied.
+pub(super) const BATCHES_KEY: &[u8] = b"n";
 
 /// The prefix of all index entries.
 pub(super) const CHUNKS: &[u8] = b"c";

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
+use super::layout::{BATCHES_KEY, number};
 use super::lock::Lock;
+use super::mark::Mark;
 use crate::error::Error;
 use crate::range::{KeyRange, is_void};
 
@@ -40,10 +42,11 @@ pub(super) struct Records {
     view: RwLock<()>,
     /// Set by the first write that failed; from then on sled is not written to any more.
     stopped: AtomicBool,
-    /// Batches applied.
+    /// Batches applied, since the store was made.
     applied: AtomicU64,
     /// How many of them are durable.
     durable: Mutex<u64>,
+    mark: Mark,
 }
 
 struct Held {
@@ -67,6 +70,15 @@ impl Records {
         let db = open_database(dir, &path)?;
         let log_path = path.join("db");
         let log = File::open(&log_path).map_err(|source| Error::io("open", &log_path, source))?;
+        let (mark, marked) = Mark::open(dir)?;
+        let entry = db.get(BATCHES_KEY);
+        let entry = entry.map_err(|source| Error::records(dir, source))?;
+        let batches = entry.and_then(|entry| number(&entry)).unwrap_or(0);
+        if batches < marked {
+            return Err(Error::Damaged {
+                dir: dir.to_path_buf(),
+            });
+        }
         Ok(Records {
             held: Some(Held {
                 db,
@@ -77,8 +89,9 @@ impl Records {
             reserve_bytes: RESERVE_BYTES,
             view: RwLock::new(()),
             stopped: AtomicBool::new(false),
-            applied: AtomicU64::new(0),
-            durable: Mutex::new(0),
+            applied: AtomicU64::new(batches),
+            durable: Mutex::new(batches),
+            mark,
         })
     }
 
@@ -136,11 +149,14 @@ impl Records {
     }
 
     /// Applies `batch` whole; durable once its ticket is settled.
-    pub(super) fn apply(&self, batch: sled::Batch) -> Result<Ticket, Error> {
+    pub(super) fn apply(&self, mut batch: sled::Batch) -> Result<Ticket, Error> {
         let _alone = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let ticket = self.applied.load(Ordering::Acquire) + 1;
+        batch.insert(BATCHES_KEY, &ticket.to_le_bytes());
         let applied = self.held().db.apply_batch(batch);
         applied.map_err(|source| self.stop(Error::records(&self.dir, source)))?;
-        Ok(Ticket(self.applied.fetch_add(1, Ordering::AcqRel) + 1))
+        self.applied.store(ticket, Ordering::Release);
+        Ok(Ticket(ticket))
     }
 
     /// Waits until the batch of `ticket` is durable, and with it every batch applied before. One
@@ -162,6 +178,7 @@ impl Records {
         let synced = held.log.sync_data();
         synced.map_err(|source| self.stop(Error::io("sync the records in", &self.dir, source)))?;
         *durable = applied;
+        self.mark.note(applied);
         Ok(())
     }
 
