@@ -13,6 +13,7 @@ pub mod chunk;
 pub mod digits;
 pub mod error;
 pub mod fault;
+mod folding;
 pub mod footprint;
 pub mod import;
 pub mod layout;

@@ -5,8 +5,9 @@ use spec::checkpoint::Preprocessing;
 use spec::job::Normalize;
 
 use crate::error::Error;
+use crate::folding::Folding;
 use crate::rows::Rows;
-use crate::sums::{ChannelSums, Folding};
+use crate::sums::ChannelSums;
 
 /// The constants for these rows. For `Normalize::Standard` all chunks are read; ranks that share that work call
 /// [`Rows::chunk_sums`], [`ChannelSums::fold`] and [`preprocessing_standard`], and get the same bits.

@@ -302,3 +302,6 @@ fn fetch(source: &dyn ChunkSource, place: &Place, digest: &Digest) -> Result<Vec
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,7 @@ impl Labels {
             }
             None => {
                 let next = self.texts.len() as u32;
-                let id = match self.texts.get(text) {
+                match self.texts.get(text) {
                     Some(&id) => id,
                     None if next == MAX_CLASSES => {
                         return Err(CsvFault::TooManyClasses {
@@ -115,8 +115,7 @@ impl Labels {
                         self.texts.insert(text.to_string(), next);
                         next
                     }
-                };
-                id
+                }
             }
         };
         self.rows.push(label);

@@ -72,7 +72,7 @@ pub fn import_idx(
         total: Some(total),
         rows: 0,
     };
-    pairs.sort_by(|a, b| a.split.cmp(&b.split));
+    pairs.sort_by(|a, b| a.split.cmp(b.split));
     let classes = numbered(last);
     let mut splits = Vec::new();
     for pair in pairs {

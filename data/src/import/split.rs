@@ -6,9 +6,10 @@ use spec::dataset::{ChunkRef, Element, Split};
 
 use crate::chunk::{MAX_ROW_BYTES, TARGET_BYTES, encode, encode_labels};
 use crate::error::Error;
+use crate::folding::Folding;
 use crate::layout::MAX_ROWS;
 use crate::sink::ChunkSink;
-use crate::sums::{ChannelSums, Folding};
+use crate::sums::ChannelSums;
 
 /// Takes the rows of one split in row order.
 pub(crate) struct SplitWriter<'a> {
