@@ -1,1 +1,13 @@
-//! Accepts jobs, decides, owns the truth.
+//! The coordinator: the one server. It accepts jobs, decides what runs where, and owns the truth.
+#![forbid(unsafe_code)]
+
+pub mod admission;
+mod driver;
+mod error;
+pub mod ledger;
+mod roster;
+mod server;
+mod service;
+
+pub use error::Error;
+pub use server::{Config, run};

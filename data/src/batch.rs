@@ -11,9 +11,6 @@ use crate::error::Error;
 use crate::order::Order;
 use crate::rows::Rows;
 
-/// The batches that exist at once: one in use, one waiting, one being made or waiting to wait.
-pub const RESIDENT_BATCHES: u64 = 3;
-
 /// How a batch is cut: microbatch `k` holds its positions `[k·size, (k+1)·size)`; the last may be short, later ones are
 /// absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

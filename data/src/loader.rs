@@ -8,7 +8,9 @@ use std::thread;
 
 use spec::checkpoint::Preprocessing;
 
-use crate::batch::{Assembler, Batch, Microbatches, RESIDENT_BATCHES, Walk};
+use spec::footprint::RESIDENT_BATCHES;
+
+use crate::batch::{Assembler, Batch, Microbatches, Walk};
 use crate::error::Error;
 use crate::order::Order;
 use crate::rows::Rows;

@@ -7,15 +7,13 @@
 use std::ops::Range;
 
 use spec::Digest;
+use spec::footprint::WINDOW_BYTES;
 use spec::job::Training;
 use spec::random::{Purpose, Stream};
 
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::selection::{Chosen, key};
-
-/// The most decoded bytes of a window of more than one chunk.
-pub const WINDOW_BYTES: u64 = 8 << 20;
 
 /// What decides, with the data, which rows a step takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,8 +19,16 @@ pub fn decode_job(toml: &str) -> Result<Job, Error> {
 pub fn decode_dataset(json: &str) -> Result<DatasetManifest, Error> {
     const DOCUMENT: &str = "dataset";
     let manifest: DatasetManifest =
-        serde_json::from_str(json).map_err(|source| Error::Manifest { document: DOCUMENT, source })?;
-    let contradiction = |fact| Err(Error::Contradiction { document: DOCUMENT, fact });
+        serde_json::from_str(json).map_err(|source| Error::Manifest {
+            document: DOCUMENT,
+            source,
+        })?;
+    let contradiction = |fact| {
+        Err(Error::Contradiction {
+            document: DOCUMENT,
+            fact,
+        })
+    };
     if manifest.splits.is_empty() {
         return contradiction("it has no splits");
     }
@@ -28,11 +36,21 @@ pub fn decode_dataset(json: &str) -> Result<DatasetManifest, Error> {
         if split.rows == 0 || split.chunks.iter().any(|chunk| chunk.rows == 0) {
             return contradiction("a split or a chunk has no rows");
         }
-        if split.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum::<u64>() != split.rows {
+        if split
+            .chunks
+            .iter()
+            .map(|chunk| u64::from(chunk.rows))
+            .sum::<u64>()
+            != split.rows
+        {
             return contradiction("the rows of a split's chunks do not add up to the split's");
         }
         if split.class_counts.len() != manifest.classes.len()
-            || split.class_counts.iter().try_fold(0u64, |sum, &count| sum.checked_add(count)) != Some(split.rows)
+            || split
+                .class_counts
+                .iter()
+                .try_fold(0u64, |sum, &count| sum.checked_add(count))
+                != Some(split.rows)
         {
             return contradiction("the class counts of a split do not add up to its rows");
         }
@@ -54,14 +72,25 @@ pub fn decode_dataset(json: &str) -> Result<DatasetManifest, Error> {
 pub fn decode_checkpoint(json: &str) -> Result<CheckpointManifest, Error> {
     const DOCUMENT: &str = "checkpoint";
     let manifest: CheckpointManifest =
-        serde_json::from_str(json).map_err(|source| Error::Manifest { document: DOCUMENT, source })?;
+        serde_json::from_str(json).map_err(|source| Error::Manifest {
+            document: DOCUMENT,
+            source,
+        })?;
     decode_job(&spec::job_file::render(&manifest.job))?;
     let channels = manifest.data.shape.channels();
-    if manifest.preprocessing.shift.len() != channels || manifest.preprocessing.scale.len() != channels {
-        return Err(Error::Contradiction { document: DOCUMENT, fact: "the preprocessing constants are not one a channel" });
+    if manifest.preprocessing.shift.len() != channels
+        || manifest.preprocessing.scale.len() != channels
+    {
+        return Err(Error::Contradiction {
+            document: DOCUMENT,
+            fact: "the preprocessing constants are not one a channel",
+        });
     }
     if manifest.sections.is_empty() {
-        return Err(Error::Contradiction { document: DOCUMENT, fact: "it has no sections" });
+        return Err(Error::Contradiction {
+            document: DOCUMENT,
+            fact: "it has no sections",
+        });
     }
     Ok(manifest)
 }

@@ -43,6 +43,9 @@ pub enum Error {
 impl Error {
     /// A field whose text does not parse.
     pub(crate) fn unreadable(field: &'static str, reason: impl ToString) -> Self {
-        Error::Unreadable { field, reason: reason.to_string() }
+        Error::Unreadable {
+            field,
+            reason: reason.to_string(),
+        }
     }
 }

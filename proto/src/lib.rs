@@ -8,17 +8,12 @@ mod offer;
 mod order;
 mod report;
 mod row;
+pub mod v1;
 
 pub use document::{decode_checkpoint, decode_dataset, decode_job};
 pub use error::Error;
 pub use order::{Command, RankOrder};
 pub use report::{RankReport, RankStatus};
-
-/// The generated messages, clients and servers. Only boundary files use them.
-#[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all)]
-pub mod v1 {
-    tonic::include_proto!("trainyard.v1");
-}
 
 /// The encoded descriptors of the services, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -23,7 +23,10 @@ impl TryFrom<v1::Offer> for Offer {
 
     fn try_from(offer: v1::Offer) -> Result<Self, Error> {
         if offer.device != "cpu" {
-            return Err(Error::unreadable("offer.device", format!("\"{}\" is not a kind of device", offer.device)));
+            return Err(Error::unreadable(
+                "offer.device",
+                format!("\"{}\" is not a kind of device", offer.device),
+            ));
         }
         Ok(Offer {
             device: Device::Cpu,

@@ -55,9 +55,19 @@ pub enum RankOrder {
 impl From<Command> for v1::CoordinatorMessage {
     fn from(command: Command) -> Self {
         let message = match command {
-            Command::Welcome { worker, heartbeat_ms } => Message::Welcome(v1::Welcome { worker, heartbeat_ms }),
+            Command::Welcome {
+                worker,
+                heartbeat_ms,
+            } => Message::Welcome(v1::Welcome {
+                worker,
+                heartbeat_ms,
+            }),
             Command::Ack { sequence } => Message::Ack(v1::Ack { sequence }),
-            Command::Rank { attempt, rank, order } => {
+            Command::Rank {
+                attempt,
+                rank,
+                order,
+            } => {
                 let attempt = attempt.to_string();
                 match order {
                     RankOrder::Start { job, resume } => Message::Start(v1::StartRank {
@@ -66,15 +76,23 @@ impl From<Command> for v1::CoordinatorMessage {
                         job_toml: spec::job_file::render(&job),
                         resume: resume.map(|digest| digest.to_string()).unwrap_or_default(),
                     }),
-                    RankOrder::Go(Go { generation, addresses }) => {
-                        Message::Go(v1::Go { attempt, rank, generation, addresses })
-                    }
+                    RankOrder::Go(Go {
+                        generation,
+                        addresses,
+                    }) => Message::Go(v1::Go {
+                        attempt,
+                        rank,
+                        generation,
+                        addresses,
+                    }),
                     RankOrder::End => Message::End(v1::EndRank { attempt, rank }),
                     RankOrder::Stop => Message::Stop(v1::StopRank { attempt, rank }),
                 }
             }
         };
-        v1::CoordinatorMessage { message: Some(message) }
+        v1::CoordinatorMessage {
+            message: Some(message),
+        }
     }
 }
 
@@ -83,22 +101,43 @@ impl TryFrom<v1::CoordinatorMessage> for Command {
 
     fn try_from(message: v1::CoordinatorMessage) -> Result<Self, Error> {
         let rank = |attempt: &str, rank: u32, order| {
-            let attempt = attempt.parse().map_err(|error| Error::unreadable("attempt", error))?;
-            Ok(Command::Rank { attempt, rank, order })
+            let attempt = attempt
+                .parse()
+                .map_err(|error| Error::unreadable("attempt", error))?;
+            Ok(Command::Rank {
+                attempt,
+                rank,
+                order,
+            })
         };
-        match message.message.ok_or(Error::Missing { message: "CoordinatorMessage", field: "message" })? {
-            Message::Welcome(v1::Welcome { worker, heartbeat_ms }) => Ok(Command::Welcome { worker, heartbeat_ms }),
+        match message.message.ok_or(Error::Missing {
+            message: "CoordinatorMessage",
+            field: "message",
+        })? {
+            Message::Welcome(v1::Welcome {
+                worker,
+                heartbeat_ms,
+            }) => Ok(Command::Welcome {
+                worker,
+                heartbeat_ms,
+            }),
             Message::Ack(v1::Ack { sequence }) => Ok(Command::Ack { sequence }),
             Message::Start(start) => {
                 let resume = match start.resume.as_str() {
                     "" => None,
-                    text => Some(text.parse().map_err(|error| Error::unreadable("resume", error))?),
+                    text => Some(
+                        text.parse()
+                            .map_err(|error| Error::unreadable("resume", error))?,
+                    ),
                 };
                 let job = Box::new(decode_job(&start.job_toml)?);
                 rank(&start.attempt, start.rank, RankOrder::Start { job, resume })
             }
             Message::Go(go) => {
-                let order = RankOrder::Go(Go { generation: go.generation, addresses: go.addresses });
+                let order = RankOrder::Go(Go {
+                    generation: go.generation,
+                    addresses: go.addresses,
+                });
                 rank(&go.attempt, go.rank, order)
             }
             Message::End(end) => rank(&end.attempt, end.rank, RankOrder::End),

@@ -63,12 +63,15 @@ pub struct Section {
 impl CheckpointManifest {
     /// The digest of the canonical JSON: the checkpoint's own name.
     pub fn digest(&self) -> Digest {
-        let json = serde_json::to_vec(self).expect("a manifest has no map with keys that are not text");
+        let json =
+            serde_json::to_vec(self).expect("a manifest has no map with keys that are not text");
         Digest::of(&json)
     }
 
     /// Every chunk that the checkpoint is made of.
     pub fn chunks(&self) -> impl Iterator<Item = Digest> + '_ {
-        self.sections.iter().flat_map(|section| section.chunks.iter().copied())
+        self.sections
+            .iter()
+            .flat_map(|section| section.chunks.iter().copied())
     }
 }

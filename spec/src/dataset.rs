@@ -73,7 +73,8 @@ pub struct ChunkRef {
 impl DatasetManifest {
     /// The digest of the canonical JSON of the content: equal content, equal digest.
     pub fn digest(&self) -> Digest {
-        let json = serde_json::to_vec(self).expect("a manifest has no map with keys that are not text");
+        let json =
+            serde_json::to_vec(self).expect("a manifest has no map with keys that are not text");
         Digest::of(&json)
     }
 
@@ -84,8 +85,33 @@ impl DatasetManifest {
 
     /// Every chunk the dataset is made of, labels included.
     pub fn chunks(&self) -> impl Iterator<Item = Digest> + '_ {
-        self.splits
-            .iter()
-            .flat_map(|split| split.chunks.iter().map(|chunk| chunk.digest).chain(std::iter::once(split.labels)))
+        self.splits.iter().flat_map(|split| {
+            split
+                .chunks
+                .iter()
+                .map(|chunk| chunk.digest)
+                .chain(std::iter::once(split.labels))
+        })
     }
+}
+
+impl Split {
+    /// Rows left for training when `fraction` of each class is held out for validation.
+    pub fn training_rows(&self, fraction: f64) -> u64 {
+        self.rows
+            - self
+                .class_counts
+                .iter()
+                .map(|&count| held_out(count, fraction))
+                .sum::<u64>()
+    }
+}
+
+/// How many of a class's `count` rows are held out for validation: the nearest number to `fraction * count`, at least 1
+/// and never all where there are 2 or more.
+pub fn held_out(count: u64, fraction: f64) -> u64 {
+    if count < 2 {
+        return 0;
+    }
+    ((count as f64 * fraction).round() as u64).clamp(1, count - 1)
 }

@@ -48,7 +48,9 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         blake3::Hash::from_hex(text)
             .map(|hash| Digest(*hash.as_bytes()))
-            .map_err(|_| ParseDigestError { text: text.to_string() })
+            .map_err(|_| ParseDigestError {
+                text: text.to_string(),
+            })
     }
 }
 

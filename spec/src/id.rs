@@ -70,9 +70,15 @@ impl FromStr for AttemptId {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseIdError { text: text.to_string(), expected: "job-N#M" };
+        let error = || ParseIdError {
+            text: text.to_string(),
+            expected: "job-N#M",
+        };
         let (job, number) = text.split_once('#').ok_or_else(error)?;
-        Ok(AttemptId { job: job.parse().map_err(|_| error())?, number: number.parse().map_err(|_| error())? })
+        Ok(AttemptId {
+            job: job.parse().map_err(|_| error())?,
+            number: number.parse().map_err(|_| error())?,
+        })
     }
 }
 
@@ -82,7 +88,10 @@ mod tests {
 
     #[test]
     fn ids_print_as_people_say_them() {
-        let attempt = AttemptId { job: JobId(7), number: 2 };
+        let attempt = AttemptId {
+            job: JobId(7),
+            number: 2,
+        };
         assert_eq!(attempt.to_string(), "job-7#2");
         assert_eq!("job-7#2".parse(), Ok(attempt));
         assert_eq!("worker-3".parse(), Ok(WorkerId(3)));

@@ -189,6 +189,26 @@ pub struct Checkpointing {
 impl Job {
     /// Samples of a full microbatch: `ceil(batch_size / microbatches)`.
     pub fn microbatch_size(&self) -> usize {
-        self.training.batch_size.div_ceil(self.training.microbatches) as usize
+        self.training
+            .batch_size
+            .div_ceil(self.training.microbatches) as usize
+    }
+
+    /// Steps of one pass over `rows` training rows; 0 if `drop_last` leaves none.
+    pub fn steps_per_epoch(&self, rows: u64) -> u64 {
+        let batch = u64::from(self.training.batch_size);
+        if self.training.drop_last {
+            rows / batch
+        } else {
+            rows.div_ceil(batch)
+        }
+    }
+
+    /// Steps of the whole job on `rows` training rows.
+    pub fn steps(&self, rows: u64) -> u64 {
+        match self.training.length {
+            Length::Epochs(epochs) => u64::from(epochs) * self.steps_per_epoch(rows),
+            Length::Steps(steps) => steps,
+        }
     }
 }

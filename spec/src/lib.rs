@@ -7,6 +7,7 @@
 pub mod checkpoint;
 pub mod dataset;
 pub mod digest;
+pub mod footprint;
 pub mod id;
 pub mod job;
 pub mod job_file;

@@ -57,7 +57,9 @@ impl Stream {
     pub fn next_u32(&mut self) -> u32 {
         if self.used == 4 {
             self.words = philox(self.key, self.counter);
-            self.counter[0] = self.counter[0].checked_add(1).expect("a stream has 2^34 words");
+            self.counter[0] = self.counter[0]
+                .checked_add(1)
+                .expect("a stream has 2^34 words");
             self.used = 0;
         }
         self.used += 1;
@@ -102,10 +104,19 @@ mod tests {
 
     #[test]
     fn philox_equals_the_known_answers_of_its_authors() {
-        assert_eq!(philox([0; 2], [0; 4]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-        assert_eq!(philox([u32::MAX; 2], [u32::MAX; 4]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
         assert_eq!(
-            philox([0xa409_3822, 0x299f_31d0], [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344]),
+            philox([0; 2], [0; 4]),
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
+        );
+        assert_eq!(
+            philox([u32::MAX; 2], [u32::MAX; 4]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
+        assert_eq!(
+            philox(
+                [0xa409_3822, 0x299f_31d0],
+                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344]
+            ),
             [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
         );
     }
@@ -131,6 +142,9 @@ mod tests {
         for _ in 0..50_000 {
             counts[stream.below(5) as usize] += 1;
         }
-        assert!(counts.iter().all(|&count| (9_600..10_400).contains(&count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|&count| (9_600..10_400).contains(&count)),
+            "{counts:?}"
+        );
     }
 }

@@ -20,7 +20,9 @@ pub enum ShapeError {
         text: String,
     },
     /// No extents, more than 4, one that is 0, or a product above 2^40.
-    #[error("{extents:?} is not a shape: expected 1 to 4 extents of at least 1 whose product is at most 2^40")]
+    #[error(
+        "{extents:?} is not a shape: expected 1 to 4 extents of at least 1 whose product is at most 2^40"
+    )]
     Extents {
         /// The extents that were given.
         extents: Vec<usize>,
@@ -34,10 +36,14 @@ impl Shape {
     /// No extents, more than 4, one that is 0, or a product above 2^40.
     pub fn new(extents: Vec<usize>) -> Result<Self, ShapeError> {
         let elements = extents.iter().try_fold(1usize, |product, &extent| {
-            product.checked_mul(extent).filter(|&product| product <= 1 << 40)
+            product
+                .checked_mul(extent)
+                .filter(|&product| product <= 1 << 40)
         });
         match elements {
-            Some(elements) if elements > 0 && (1..=4).contains(&extents.len()) => Ok(Shape(extents)),
+            Some(elements) if elements > 0 && (1..=4).contains(&extents.len()) => {
+                Ok(Shape(extents))
+            }
             _ => Err(ShapeError::Extents { extents }),
         }
     }
@@ -70,7 +76,9 @@ impl FromStr for Shape {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let extents: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
-        Shape::new(extents.map_err(|_| ShapeError::Text { text: text.to_string() })?)
+        Shape::new(extents.map_err(|_| ShapeError::Text {
+            text: text.to_string(),
+        })?)
     }
 }
 

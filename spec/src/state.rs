@@ -25,7 +25,10 @@ pub enum JobState {
 impl JobState {
     /// Whether nothing follows.
     pub fn is_final(self) -> bool {
-        matches!(self, JobState::Succeeded | JobState::Failed | JobState::Cancelled)
+        matches!(
+            self,
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled
+        )
     }
 
     /// The state's name, as in JSON.

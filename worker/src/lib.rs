@@ -1,1 +1,10 @@
-//! Offers devices, starts and watches ranks; the rank's step loop.
+//! The worker: an agent process per machine that offers devices, and the rank processes it starts. A rank compiles the
+//! plan and runs the step loop; what it needs of the rest of the world is a depot and a gang.
+#![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod client;
+pub mod depot;
+pub mod machine;
+pub mod rank;
+pub mod training;

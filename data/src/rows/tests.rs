@@ -1,9 +1,7 @@
 use spec::job::Normalize;
 
 use super::*;
-use crate::batch::Microbatches;
 use crate::chunk::{encode, encode_labels};
-use crate::footprint::{cache_bytes, host_bytes};
 use crate::memory::Memory;
 use crate::preprocessing::{preprocessing, preprocessing_standard};
 
@@ -142,20 +140,21 @@ fn labels_and_chunks_that_are_not_what_the_manifest_says_are_refused() {
 }
 
 #[test]
-fn the_footprint_counts_two_windows_of_a_large_split_and_all_of_a_small_one() {
-    let memory = Memory::default();
-    let small = memory.dataset(&[10, 10], "1x4x4", 2);
-    assert_eq!(cache_bytes("yard", &small, "train").unwrap(), 320);
-    let large = memory.dataset(&[1; 40], "1x1024x1024", 2);
-    assert_eq!(cache_bytes("yard", &large, "train").unwrap(), 16 << 20);
-    let cut = Microbatches { size: 4, count: 8 };
-    let one = host_bytes("yard", &large, "train", cut, 1).unwrap();
-    let two = host_bytes("yard", &large, "train", cut, 2).unwrap();
-    let microbatch = 4 * ((4 << 20) + 4);
-    assert!(
-        one > (16 << 20) + 3 * microbatch && one < (16 << 20) + 3 * microbatch + (16 << 10),
-        "{one}"
-    );
-    assert!(two - one >= 3 * microbatch);
-    assert!(host_bytes("yard", &large, "test", cut, 1).is_err());
+fn the_plans_arithmetic_and_the_reader_agree_on_the_cache() {
+    for (chunk_rows, shape) in [
+        (&[10, 10][..], "1x4x4"),
+        (&[1; 40], "1x1024x1024"),
+        (&[9], "1x1024x1024"),
+    ] {
+        let memory = Memory::default();
+        let manifest = memory.dataset(chunk_rows, shape, 2);
+        let split = &manifest.splits[0];
+        let planned = spec::footprint::cache_bytes(&manifest, split);
+        let one = spec::footprint::reader_bytes(&manifest, split, 16);
+        let two = spec::footprint::reader_bytes(&manifest, split, 32);
+        let rows = open(memory, &manifest, "train", Selection::All).unwrap();
+        assert_eq!(planned, rows.cache_bytes());
+        let batch = 16 * (4 * manifest.shape.elements() as u64 + 4);
+        assert!(planned + 3 * batch < one && two - one >= 3 * batch);
+    }
 }

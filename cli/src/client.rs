@@ -1,0 +1,386 @@
+//! The coordinator as commands see it. The only file of this crate that knows generated types.
+
+use std::time::Duration;
+
+use proto::v1;
+use proto::v1::depot_client::DepotClient;
+use proto::v1::jobs_client::JobsClient;
+use proto::v1::workers_client::WorkersClient;
+use spec::{CheckpointManifest, DatasetManifest, Digest, MetricRow};
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code as Grpc, Status, Streaming};
+
+use crate::stop::{Code, Stop};
+use crate::views::{Checkpoint, Dataset, Job, Occurrence, Worker};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection to a coordinator.
+#[derive(Clone)]
+pub struct Client {
+    channel: Channel,
+    url: String,
+}
+
+/// What a watched job tells.
+pub enum Update {
+    /// The job as it is now.
+    Job(Box<Job>),
+    /// A step's row.
+    Row(Box<MetricRow>),
+}
+
+/// The updates of a watched job; ends when the job has.
+pub struct Updates {
+    stream: Streaming<v1::JobUpdate>,
+    url: String,
+}
+
+/// A part of a dataset on its way in.
+pub enum ImportPart {
+    /// A chunk.
+    Chunk(Vec<u8>),
+    /// The end: the manifest that names the chunks.
+    Manifest(Box<DatasetManifest>),
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Not a URL, or no coordinator there.
+    pub async fn connect(url: &str) -> Result<Self, Stop> {
+        let endpoint = Endpoint::from_shared(url.to_string()).map_err(|_| {
+            Stop::refused(format!(
+                "\"{url}\" is not a URL: expected one as http://127.0.0.1:7070"
+            ))
+        })?;
+        let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+        let channel = endpoint.connect().await.map_err(|_| unreachable(url))?;
+        Ok(Client {
+            channel,
+            url: url.to_string(),
+        })
+    }
+
+    /// Submits a job.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub async fn submit(&self, job: &spec::Job) -> Result<Job, Stop> {
+        let request = v1::SubmitRequest {
+            job_toml: spec::job_file::render(job),
+        };
+        let answer = self.jobs().submit(request).await;
+        Ok(decode_job(
+            answer.map_err(|status| self.stop(&status))?.into_inner(),
+        ))
+    }
+
+    /// All jobs, oldest first.
+    ///
+    /// # Errors
+    /// The coordinator does not answer.
+    pub async fn list_jobs(&self) -> Result<Vec<Job>, Stop> {
+        let answer = self.jobs().list(v1::ListJobsRequest {}).await;
+        let jobs = answer
+            .map_err(|status| self.stop(&status))?
+            .into_inner()
+            .jobs;
+        Ok(jobs.into_iter().map(decode_job).collect())
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// It is unknown.
+    pub async fn show_job(&self, job: &str) -> Result<Job, Stop> {
+        let answer = self
+            .jobs()
+            .show(v1::JobRef {
+                job: job.to_string(),
+            })
+            .await;
+        Ok(decode_job(
+            answer.map_err(|status| self.stop(&status))?.into_inner(),
+        ))
+    }
+
+    /// Cancels a job.
+    ///
+    /// # Errors
+    /// It is unknown.
+    pub async fn cancel_job(&self, job: &str) -> Result<Job, Stop> {
+        let answer = self
+            .jobs()
+            .cancel(v1::JobRef {
+                job: job.to_string(),
+            })
+            .await;
+        Ok(decode_job(
+            answer.map_err(|status| self.stop(&status))?.into_inner(),
+        ))
+    }
+
+    /// A job and its rows after a step, as they come.
+    ///
+    /// # Errors
+    /// It is unknown.
+    pub async fn watch_job(&self, job: &str, after_step: u64) -> Result<Updates, Stop> {
+        let request = v1::RowsRequest {
+            job: job.to_string(),
+            after_step,
+        };
+        let answer = self
+            .jobs()
+            .watch(request)
+            .await
+            .map_err(|status| self.stop(&status))?;
+        Ok(Updates {
+            stream: answer.into_inner(),
+            url: self.url.clone(),
+        })
+    }
+
+    /// The rows of a job, each passed to `take`.
+    ///
+    /// # Errors
+    /// It is unknown.
+    pub async fn metrics(&self, job: &str, mut take: impl FnMut(MetricRow)) -> Result<(), Stop> {
+        let request = v1::RowsRequest {
+            job: job.to_string(),
+            after_step: 0,
+        };
+        let answer = self
+            .jobs()
+            .metrics(request)
+            .await
+            .map_err(|status| self.stop(&status))?;
+        let mut rows = answer.into_inner();
+        while let Some(row) = rows.next().await {
+            take(row.map_err(|status| self.stop(&status))?.into());
+        }
+        Ok(())
+    }
+
+    /// All workers.
+    ///
+    /// # Errors
+    /// The coordinator does not answer.
+    pub async fn list_workers(&self) -> Result<Vec<Worker>, Stop> {
+        let answer = WorkersClient::new(self.channel.clone())
+            .list(v1::ListWorkersRequest {})
+            .await;
+        let workers = answer
+            .map_err(|status| self.stop(&status))?
+            .into_inner()
+            .workers;
+        Ok(workers
+            .into_iter()
+            .map(|worker| Worker {
+                id: worker.id,
+                name: worker.name,
+                state: worker.state,
+                device_class: worker.device_class,
+                threads: worker.threads,
+                free_threads: worker.free_threads,
+                memory_bytes: worker.memory_bytes,
+                free_memory_bytes: worker.free_memory_bytes,
+                ranks: worker.ranks,
+            })
+            .collect())
+    }
+
+    /// Brings in a dataset: the parts that `parts` delivers, the manifest last.
+    ///
+    /// # Errors
+    /// It is refused, or the parts end before the manifest.
+    pub async fn import(
+        &self,
+        name: &str,
+        parts: mpsc::Receiver<ImportPart>,
+    ) -> Result<Dataset, Stop> {
+        use v1::import_message::Message;
+        let name = name.to_string();
+        let messages = ReceiverStream::new(parts).map(move |part| {
+            let message = match part {
+                ImportPart::Chunk(bytes) => Message::Chunk(bytes),
+                ImportPart::Manifest(manifest) => {
+                    let manifest_json =
+                        serde_json::to_string(&manifest).expect("a manifest is JSON");
+                    Message::End(v1::ImportEnd {
+                        name: name.clone(),
+                        manifest_json,
+                    })
+                }
+            };
+            v1::ImportMessage {
+                message: Some(message),
+            }
+        });
+        let answer = self.depot().import_dataset(messages).await;
+        decode_dataset(answer.map_err(|status| self.stop(&status))?.into_inner())
+    }
+
+    /// All versions of all datasets.
+    ///
+    /// # Errors
+    /// The coordinator does not answer.
+    pub async fn list_datasets(&self) -> Result<Vec<Dataset>, Stop> {
+        let answer = self.depot().list_datasets(v1::ListDatasetsRequest {}).await;
+        let datasets = answer
+            .map_err(|status| self.stop(&status))?
+            .into_inner()
+            .datasets;
+        datasets.into_iter().map(decode_dataset).collect()
+    }
+
+    /// One dataset: its newest version, or the one of this digest.
+    ///
+    /// # Errors
+    /// It is unknown.
+    pub async fn show_dataset(&self, name: &str, digest: Option<Digest>) -> Result<Dataset, Stop> {
+        let digest = digest.map(|digest| digest.to_string()).unwrap_or_default();
+        let answer = self
+            .depot()
+            .show_dataset(v1::DatasetRef {
+                name: name.to_string(),
+                digest,
+            })
+            .await;
+        decode_dataset(answer.map_err(|status| self.stop(&status))?.into_inner())
+    }
+
+    /// Checkpoints of one job or of all.
+    ///
+    /// # Errors
+    /// The job is unknown.
+    pub async fn list_checkpoints(&self, job: Option<&str>) -> Result<Vec<Checkpoint>, Stop> {
+        let request = v1::ListCheckpointsRequest {
+            job: job.unwrap_or_default().to_string(),
+        };
+        let answer = self.depot().list_checkpoints(request).await;
+        let checkpoints = answer
+            .map_err(|status| self.stop(&status))?
+            .into_inner()
+            .checkpoints;
+        checkpoints.into_iter().map(decode_checkpoint).collect()
+    }
+
+    /// One checkpoint.
+    ///
+    /// # Errors
+    /// It is unknown.
+    pub async fn show_checkpoint(&self, checkpoint: &str) -> Result<Checkpoint, Stop> {
+        let request = v1::CheckpointRef {
+            checkpoint: checkpoint.to_string(),
+        };
+        let answer = self.depot().show_checkpoint(request).await;
+        decode_checkpoint(answer.map_err(|status| self.stop(&status))?.into_inner())
+    }
+
+    fn jobs(&self) -> JobsClient<Channel> {
+        JobsClient::new(self.channel.clone()).max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+    }
+
+    fn depot(&self) -> DepotClient<Channel> {
+        DepotClient::new(self.channel.clone())
+            .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(proto::MAX_MESSAGE_BYTES)
+    }
+
+    fn stop(&self, status: &Status) -> Stop {
+        stop(&self.url, status)
+    }
+}
+
+impl Updates {
+    /// The next update; `None` once the job has ended.
+    ///
+    /// # Errors
+    /// The coordinator went away.
+    pub async fn next(&mut self) -> Result<Option<Update>, Stop> {
+        use v1::job_update::Update as Wire;
+        while let Some(update) = self.stream.next().await {
+            match update.map_err(|status| stop(&self.url, &status))?.update {
+                Some(Wire::Job(job)) => return Ok(Some(Update::Job(Box::new(decode_job(job))))),
+                Some(Wire::Row(row)) => return Ok(Some(Update::Row(Box::new(row.into())))),
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn unreachable(url: &str) -> Stop {
+    let message = format!(
+        "no coordinator answers at {url}: start one with `trainyard up`, or say where it is with --coordinator URL"
+    );
+    Stop {
+        code: Code::Unreachable,
+        message,
+    }
+}
+
+fn stop(url: &str, status: &Status) -> Stop {
+    let code = match status.code() {
+        Grpc::Unavailable | Grpc::Unknown | Grpc::Cancelled | Grpc::DeadlineExceeded => {
+            return unreachable(url);
+        }
+        Grpc::Internal | Grpc::DataLoss | Grpc::Aborted => Code::Failed,
+        _ => Code::Refused,
+    };
+    Stop {
+        code,
+        message: status.message().to_string(),
+    }
+}
+
+fn decode_job(job: v1::Job) -> Job {
+    Job {
+        id: job.id,
+        name: job.name,
+        state: job.state,
+        step: job.step,
+        steps: job.steps,
+        ranks: job.ranks_running,
+        parameters_digest: job.parameters_digest,
+        reason: job.reason,
+        attempts: job.attempts,
+        submitted_unix_ms: job.submitted_unix_ms,
+        finished_unix_ms: job.finished_unix_ms,
+        history: job
+            .history
+            .into_iter()
+            .map(|occurrence| Occurrence {
+                unix_ms: occurrence.unix_ms,
+                text: occurrence.text,
+            })
+            .collect(),
+        job_file: job.job_toml,
+    }
+}
+
+fn decode_dataset(dataset: v1::Dataset) -> Result<Dataset, Stop> {
+    let manifest = proto::decode_dataset(&dataset.manifest_json).map_err(Stop::failed)?;
+    let (digest, imported_unix_ms) = (manifest.digest(), dataset.imported_unix_ms);
+    Ok(Dataset {
+        name: dataset.name,
+        digest,
+        imported_unix_ms,
+        manifest,
+    })
+}
+
+fn decode_checkpoint(checkpoint: v1::Checkpoint) -> Result<Checkpoint, Stop> {
+    let manifest: CheckpointManifest =
+        proto::decode_checkpoint(&checkpoint.manifest_json).map_err(Stop::failed)?;
+    Ok(Checkpoint {
+        digest: manifest.digest(),
+        saved_unix_ms: checkpoint.saved_unix_ms,
+        manifest,
+    })
+}

@@ -1,0 +1,79 @@
+//! `trainyard model evaluate`
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use spec::job::SplitRef;
+use worker::client::Remote;
+use worker::depot::Depot;
+use worker::machine;
+use worker::training::{self, Evaluation};
+
+use crate::arguments::Evaluate;
+use crate::client::Client;
+use crate::stop::Stop;
+use crate::view::{Details, Format, count, optional};
+use crate::views::Checkpoint;
+
+/// An evaluation as it is printed.
+#[derive(Debug, Serialize)]
+pub struct Evaluated(#[serde(flatten)] pub Evaluation);
+
+impl Details for Evaluated {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("loss", optional(self.0.loss, 4)),
+            ("accuracy", optional(self.0.accuracy, 4)),
+            ("samples", count(self.0.samples)),
+        ]
+    }
+}
+
+/// Evaluates a checkpoint in this process.
+///
+/// # Errors
+/// An unknown checkpoint or split, data that is not the model's, or anything that cannot be read.
+pub async fn run(
+    client: &Client,
+    url: &str,
+    options: &Evaluate,
+    format: Format,
+) -> Result<(), Stop> {
+    let split = options
+        .data
+        .as_deref()
+        .map(spec::job_file::parse_split)
+        .transpose()
+        .map_err(Stop::refused)?;
+    let checkpoint = client.show_checkpoint(&options.checkpoint).await?;
+    let threads = options.threads.unwrap_or_else(machine::cores);
+    format.details(&evaluate(url, checkpoint, split, threads).await?);
+    Ok(())
+}
+
+/// Evaluates a checkpoint on a split, or on its job's validation rows.
+///
+/// # Errors
+/// Data that is not the model's, or anything that cannot be read.
+pub async fn evaluate(
+    url: &str,
+    checkpoint: Checkpoint,
+    split: Option<SplitRef>,
+    threads: u32,
+) -> Result<Evaluated, Stop> {
+    let depot: Arc<dyn Depot> =
+        Arc::new(Remote::new(url).map_err(|failure| Stop::refused(failure.message))?);
+    let done = tokio::task::spawn_blocking(move || {
+        training::evaluate(
+            &checkpoint.manifest,
+            &depot,
+            split.as_ref(),
+            threads as usize,
+        )
+    });
+    let evaluation = done
+        .await
+        .map_err(Stop::failed)?
+        .map_err(|failure| Stop::refused(failure.message))?;
+    Ok(Evaluated(evaluation))
+}

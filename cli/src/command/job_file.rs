@@ -1,0 +1,87 @@
+//! Reading a job file from disk.
+
+use std::path::Path;
+
+use spec::Job;
+
+use crate::stop::Stop;
+
+/// The largest job file, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// A job file as it was read.
+pub struct JobFile {
+    /// The job with all defaults filled in.
+    pub job: Job,
+    text: String,
+    name: String,
+    overridden: bool,
+}
+
+impl JobFile {
+    /// Reads, applies `--set`, checks.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or all of its mistakes.
+    pub fn read(path: &Path, set: &[String]) -> Result<Self, Stop> {
+        let name = path.display().to_string();
+        let bytes = std::fs::metadata(path).and_then(|found| {
+            if found.is_dir() {
+                Err(std::io::Error::other(
+                    "it is a folder: give the job file itself",
+                ))
+            } else if found.len() > LARGEST {
+                Err(std::io::Error::other(
+                    "it is larger than 1 MiB, which no job file is",
+                ))
+            } else {
+                std::fs::read(path)
+            }
+        });
+        let bytes = bytes
+            .map_err(|error| Stop::refused(format!("cannot read job file {name}: {error}")))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            Stop::refused(format!(
+                "job file {name} is not UTF-8 from byte {} on",
+                error.utf8_error().valid_up_to()
+            ))
+        })?;
+        let parsed = spec::job_file::parse_with(&text, set);
+        let job = parsed.map_err(|mistakes| {
+            Stop::refused(format!(
+                "the job is refused\n{}",
+                mistakes.display_for(&name)
+            ))
+        })?;
+        Ok(JobFile {
+            job,
+            text,
+            name,
+            overridden: set.iter().any(|set| set.trim_start().starts_with("model")),
+        })
+    }
+
+    /// A plan's refusal, with the place of the layer that it is about.
+    pub fn refuse(&self, error: &plan::Error) -> Stop {
+        let positions = if self.overridden {
+            Vec::new()
+        } else {
+            spec::job_file::layer_positions(&self.text)
+        };
+        match error.layer().and_then(|layer| positions.get(layer)) {
+            Some((line, column)) => Stop::refused(format!(
+                "the job is refused\n{}:{line}:{column}: {error}",
+                self.name
+            )),
+            None => Stop::refused(format!("the job is refused\n{}: {error}", self.name)),
+        }
+    }
+
+    /// The refusal of an admission.
+    pub fn refuse_admission(&self, error: &coordinator::Error) -> Stop {
+        match error {
+            coordinator::Error::Plan(error) => self.refuse(error),
+            other => Stop::refused(other),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! `trainyard quickstart`: the whole road, with real processes, from data to verified checkpoint.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use data::{CsvOptions, DIGITS_CSV_GZ};
+use serde::Serialize;
+use spec::{Digest, Shape};
+
+use super::checkpoint::verify;
+use super::data::bring_in;
+use super::evaluate::evaluate;
+use super::watch::{follow, outcome, quiet};
+use crate::arguments::Quickstart;
+use crate::client::Client;
+use crate::end::unless_asked;
+use crate::stop::Stop;
+use crate::view::{Details, Format, print};
+use crate::yard::{Logs, Yard};
+
+/// The job that quickstart trains.
+pub const JOB_FILE: &str = include_str!("../../../jobs/digits-cnn.toml");
+
+/// How long workers may take to join.
+const JOINING: Duration = Duration::from_secs(20);
+
+/// What quickstart ends with.
+#[derive(Debug, Serialize)]
+struct Summary {
+    validation_accuracy: f64,
+    validation_loss: f64,
+    samples_per_s: f64,
+    training_s: f64,
+    ranks: u32,
+    job: String,
+    checkpoint: Digest,
+    parameters_digest: String,
+    data_dir: String,
+}
+
+impl Details for Summary {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        vec![
+            (
+                "validation accuracy",
+                format!("{:.4}", self.validation_accuracy),
+            ),
+            ("samples/s", format!("{:.0}", self.samples_per_s)),
+            (
+                "training",
+                format!("{:.1} s on {} ranks", self.training_s, self.ranks),
+            ),
+            (
+                "checkpoint",
+                format!("{} of {}, verified", self.checkpoint.short(), self.job),
+            ),
+            ("parameters", self.parameters_digest.clone()),
+            ("kept in", self.data_dir.clone()),
+        ]
+    }
+}
+
+/// Runs it all; ctrl-C ends what was started.
+///
+/// # Errors
+/// Whatever did not work on the way.
+pub async fn run(options: &Quickstart, format: Format) -> Result<(), Stop> {
+    let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let summary = unless_asked(async {
+        say(format, "starting a coordinator and workers");
+        let yard = Yard::start(
+            free_port,
+            &options.data_dir,
+            options.ranks,
+            1,
+            Logs::Warnings,
+        )?;
+        let summary = train(&yard.url, options, format).await?;
+        yard.stop();
+        Ok(summary)
+    })
+    .await?;
+    match format {
+        Format::Json => format.json(&summary),
+        Format::Table => {
+            print("\n");
+            format.details(&summary);
+            print(&next(&summary));
+        }
+    }
+    Ok(())
+}
+
+async fn train(url: &str, options: &Quickstart, format: Format) -> Result<Summary, Stop> {
+    let client = Client::connect(url).await?;
+    say(format, "importing the digits: 1,797 scans of 8x8");
+    bring_in(&client, "digits", |sink, progress| {
+        let shape = Shape::new(vec![1, 8, 8]).expect("the digits have a shape");
+        let csv = CsvOptions {
+            label: None,
+            shape: Some(shape),
+            maximum: Some(16.0),
+        };
+        data::import_csv_bytes("digits.csv.gz", DIGITS_CSV_GZ, &csv, sink, progress)
+            .map_err(Stop::failed)
+    })
+    .await?;
+    let deadline = Instant::now() + JOINING;
+    while client.list_workers().await?.len() < options.ranks as usize {
+        if Instant::now() > deadline {
+            return Err(Stop::failed(format!(
+                "not all of {} workers joined within {JOINING:?}",
+                options.ranks
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let ranks = format!("resources.ranks={}", options.ranks);
+    let job = spec::job_file::parse_with(JOB_FILE, &[ranks]).map_err(Stop::failed)?;
+    say(
+        format,
+        &format!("training {} on {} ranks", job.name, options.ranks),
+    );
+    let began = Instant::now();
+    let submitted = client.submit(&job).await?;
+    let ended = match format {
+        Format::Json => quiet(&client, &submitted.id).await?,
+        Format::Table => follow(&client, &submitted.id, format).await?,
+    };
+    let training_s = began.elapsed().as_secs_f64();
+    let ended = ended.ok_or_else(|| Stop::failed("the coordinator ended before the job did"))?;
+    outcome(&ended)?;
+    say(format, "evaluating and verifying the checkpoint");
+    let checkpoint = client.show_checkpoint(&submitted.id).await?;
+    let digest = verify(url, checkpoint.clone()).await?.checkpoint;
+    let evaluated = evaluate(url, checkpoint, None, 1).await?.0;
+    let (Some(validation_accuracy), Some(validation_loss)) = (evaluated.accuracy, evaluated.loss)
+    else {
+        return Err(Stop::failed("the evaluation gave no accuracy"));
+    };
+    Ok(Summary {
+        validation_accuracy,
+        validation_loss,
+        samples_per_s: rate(&client, &submitted.id).await?,
+        training_s,
+        ranks: options.ranks,
+        job: submitted.id,
+        checkpoint: digest,
+        parameters_digest: ended.parameters_digest,
+        data_dir: options.data_dir.display().to_string(),
+    })
+}
+
+/// The median of the rows' rates.
+async fn rate(client: &Client, job: &str) -> Result<f64, Stop> {
+    let mut rates = Vec::new();
+    client
+        .metrics(job, |row| rates.push(row.timing.samples_per_s))
+        .await?;
+    rates.sort_by(f64::total_cmp);
+    rates
+        .get(rates.len() / 2)
+        .copied()
+        .ok_or_else(|| Stop::failed("the job has no rows"))
+}
+
+fn say(format: Format, text: &str) {
+    if format == Format::Table {
+        eprintln!("{text}");
+    }
+}
+
+fn next(summary: &Summary) -> String {
+    let dir = &summary.data_dir;
+    format!(
+        "\nGo on from here:\n  \
+         trainyard up --workers 2 --data-dir {dir}      then, in another terminal:\n  \
+         trainyard job metrics {}                      every step, with its digest\n  \
+         trainyard submit jobs/digits-cnn.toml --watch     the same job: the same digest\n  \
+         trainyard plan jobs/digits-cnn.toml               what it computes and needs\n  \
+         trainyard data import NAME SOURCE                 your own data\n",
+        summary.job
+    )
+}

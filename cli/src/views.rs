@@ -1,0 +1,342 @@
+//! What the commands print: each result with its JSON (the fields) and its table (the cells).
+
+use serde::Serialize;
+use spec::{CheckpointManifest, DatasetManifest, Digest, MetricRow};
+
+use crate::view::{Details, Row, ago, bytes, count, duration, optional};
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Job {
+    pub id: String,
+    pub name: String,
+    pub state: String,
+    pub step: u64,
+    pub steps: u64,
+    /// Running now.
+    pub ranks: u32,
+    /// Of the last row.
+    pub parameters_digest: String,
+    pub reason: String,
+    pub attempts: u32,
+    pub submitted_unix_ms: u64,
+    pub finished_unix_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Occurrence>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub job_file: String,
+}
+
+/// Something that happened to a job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Occurrence {
+    pub unix_ms: u64,
+    pub text: String,
+}
+
+impl Row for Job {
+    const HEADER: &'static [&'static str] = &[
+        "ID",
+        "NAME",
+        "STATE",
+        "STEP",
+        "STEPS",
+        "RANKS",
+        "SUBMITTED",
+        "REASON",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.name.clone(),
+            self.state.clone(),
+            self.step.to_string(),
+            self.steps.to_string(),
+            self.ranks.to_string(),
+            ago(self.submitted_unix_ms),
+            self.reason.clone(),
+        ]
+    }
+}
+
+impl Details for Job {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![
+            ("id", self.id.clone()),
+            ("name", self.name.clone()),
+            ("state", self.state.clone()),
+            ("step", format!("{} of {}", self.step, self.steps)),
+            ("ranks", self.ranks.to_string()),
+            ("attempts", self.attempts.to_string()),
+            ("submitted", ago(self.submitted_unix_ms)),
+        ];
+        if let Some(finished) = self.finished_unix_ms {
+            lines.push((
+                "took",
+                duration(finished.saturating_sub(self.submitted_unix_ms)),
+            ));
+        }
+        lines.push(("parameters", self.parameters_digest.clone()));
+        lines.push(("reason", self.reason.clone()));
+        let history: Vec<String> = self
+            .history
+            .iter()
+            .map(|occurrence| {
+                let after = duration(occurrence.unix_ms.saturating_sub(self.submitted_unix_ms));
+                format!("{after:>7}  {}", occurrence.text)
+            })
+            .collect();
+        lines.push(("history", history.join("\n")));
+        lines.push(("job file", self.job_file.clone()));
+        lines.retain(|(_, value)| !value.is_empty());
+        lines
+    }
+}
+
+impl Row for MetricRow {
+    const HEADER: &'static [&'static str] = &[
+        "EPOCH",
+        "STEP",
+        "SAMPLES",
+        "LOSS",
+        "ACCURACY",
+        "LR",
+        "GRAD NORM",
+        "VAL LOSS",
+        "VAL ACC",
+        "SAMPLES/S",
+        "DATA MS",
+        "FORWARD MS",
+        "BACKWARD MS",
+        "REDUCE MS",
+        "UPDATE MS",
+        "PARAMETERS",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let (exact, timing) = (&self.exact, &self.timing);
+        vec![
+            exact.epoch.to_string(),
+            exact.step.to_string(),
+            exact.samples.to_string(),
+            optional(exact.loss, 4),
+            optional(exact.accuracy, 4),
+            exact.learning_rate.to_string(),
+            optional(exact.gradient_norm, 4),
+            optional(exact.validation_loss, 4),
+            optional(exact.validation_accuracy, 4),
+            format!("{:.0}", timing.samples_per_s),
+            format!("{:.2}", timing.data_ms),
+            format!("{:.2}", timing.forward_ms),
+            format!("{:.2}", timing.backward_ms),
+            format!("{:.2}", timing.reduce_ms),
+            format!("{:.2}", timing.update_ms),
+            exact.parameters_digest.chars().take(12).collect(),
+        ]
+    }
+}
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Worker {
+    pub id: String,
+    pub name: String,
+    pub state: String,
+    pub device_class: String,
+    pub threads: u32,
+    pub free_threads: u32,
+    pub memory_bytes: u64,
+    pub free_memory_bytes: u64,
+    pub ranks: Vec<String>,
+}
+
+impl Row for Worker {
+    const HEADER: &'static [&'static str] = &[
+        "ID", "NAME", "STATE", "CLASS", "THREADS", "FREE", "MEMORY", "FREE", "RANKS",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.name.clone(),
+            self.state.clone(),
+            self.device_class.clone(),
+            self.threads.to_string(),
+            self.free_threads.to_string(),
+            bytes(self.memory_bytes),
+            bytes(self.free_memory_bytes),
+            self.ranks.join(" "),
+        ]
+    }
+}
+
+/// A version of a dataset.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Dataset {
+    pub name: String,
+    pub digest: Digest,
+    pub imported_unix_ms: u64,
+    #[serde(flatten)]
+    pub manifest: DatasetManifest,
+}
+
+impl Row for Dataset {
+    const HEADER: &'static [&'static str] = &[
+        "NAME", "KIND", "SHAPE", "CLASSES", "ROWS", "SPLITS", "IMPORTED", "DIGEST",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let splits: Vec<&str> = self
+            .manifest
+            .splits
+            .iter()
+            .map(|split| split.name.as_str())
+            .collect();
+        vec![
+            self.name.clone(),
+            self.manifest.kind.clone(),
+            self.manifest.shape.to_string(),
+            self.manifest.classes.len().to_string(),
+            count(self.manifest.splits.iter().map(|split| split.rows).sum()),
+            splits.join(" "),
+            ago(self.imported_unix_ms),
+            self.digest.short(),
+        ]
+    }
+}
+
+impl Details for Dataset {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let element = match self.manifest.element {
+            spec::dataset::Element::U8 => "u8",
+            spec::dataset::Element::F32 => "f32",
+        };
+        let mut lines = vec![
+            ("name", self.name.clone()),
+            ("digest", self.digest.to_string()),
+            ("kind", self.manifest.kind.clone()),
+            (
+                "shape",
+                format!(
+                    "{} of {element} up to {}",
+                    self.manifest.shape, self.manifest.maximum
+                ),
+            ),
+            (
+                "classes",
+                format!(
+                    "{}: {}",
+                    self.manifest.classes.len(),
+                    self.manifest.classes.join(" ")
+                ),
+            ),
+            ("imported", ago(self.imported_unix_ms)),
+        ];
+        for split in &self.manifest.splits {
+            let few = |values: &[f64]| {
+                let shown: Vec<String> = values
+                    .iter()
+                    .take(8)
+                    .map(|value| format!("{value:.4}"))
+                    .collect();
+                let more = if values.len() > 8 {
+                    format!(" … ({} channels)", values.len())
+                } else {
+                    String::new()
+                };
+                shown.join(" ") + &more
+            };
+            let counts: Vec<String> = split.class_counts.iter().map(u64::to_string).collect();
+            lines.push((
+                "split",
+                format!(
+                    "{}: {} rows in {} chunks\nper class: {}\nmean: {}\nstd: {}",
+                    split.name,
+                    count(split.rows),
+                    split.chunks.len(),
+                    counts.join(" "),
+                    few(&split.mean),
+                    few(&split.std)
+                ),
+            ));
+        }
+        lines
+    }
+}
+
+/// A checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Checkpoint {
+    pub digest: Digest,
+    pub saved_unix_ms: u64,
+    #[serde(flatten)]
+    pub manifest: CheckpointManifest,
+}
+
+impl Checkpoint {
+    fn size(&self) -> u64 {
+        self.manifest
+            .sections
+            .iter()
+            .map(|section| section.words * 4)
+            .sum()
+    }
+}
+
+impl Row for Checkpoint {
+    const HEADER: &'static [&'static str] = &["JOB", "NAME", "STEP", "SIZE", "SAVED", "DIGEST"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.manifest.job_id.to_string(),
+            self.manifest.job.name.clone(),
+            self.manifest.step.to_string(),
+            bytes(self.size()),
+            ago(self.saved_unix_ms),
+            self.digest.short(),
+        ]
+    }
+}
+
+impl Details for Checkpoint {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let manifest = &self.manifest;
+        let sections: Vec<String> = manifest
+            .sections
+            .iter()
+            .map(|section| {
+                format!(
+                    "{}: {} words in {} chunks",
+                    section.name,
+                    count(section.words),
+                    section.chunks.len()
+                )
+            })
+            .collect();
+        vec![
+            ("digest", self.digest.to_string()),
+            (
+                "job",
+                format!("{} ({})", manifest.job_id, manifest.job.name),
+            ),
+            ("step", manifest.step.to_string()),
+            ("saved", ago(self.saved_unix_ms)),
+            ("size", bytes(self.size())),
+            ("sections", sections.join("\n")),
+            ("state", manifest.state_digest.clone()),
+            ("class", manifest.device_class.clone()),
+            (
+                "input",
+                format!(
+                    "{}, {} classes",
+                    manifest.data.shape,
+                    manifest.data.classes.len()
+                ),
+            ),
+            ("shift", format!("{:?}", manifest.preprocessing.shift)),
+            ("scale", format!("{:?}", manifest.preprocessing.scale)),
+            ("job file", spec::job_file::render(&manifest.job)),
+        ]
+    }
+}

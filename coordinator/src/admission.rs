@@ -1,0 +1,129 @@
+//! Admission: a job that is accepted runs. Datasets are resolved to digests, the plan is made, the gang's needs follow.
+
+use plan::{Plan, Reads};
+use spec::checkpoint::DataFacts;
+use spec::dataset::Split;
+use spec::job::{SplitRef, Validation};
+use spec::offer::GangRequest;
+use spec::{DatasetManifest, Job};
+
+use crate::error::Error;
+
+/// A job that passed.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// The canonical job: every dataset carries its digest.
+    pub job: Job,
+    /// How many steps it has.
+    pub steps: u64,
+    /// What one rank of it does and needs.
+    pub plan: Plan,
+    /// What its gang asks for.
+    pub request: GangRequest,
+}
+
+/// Checks a job against the datasets that `lookup` knows.
+///
+/// # Errors
+/// An unknown dataset or split, splits that differ, or a model that does not fit.
+pub fn admit<E: From<Error>>(
+    lookup: impl Fn(&SplitRef) -> Result<DatasetManifest, E>,
+    mut job: Job,
+) -> Result<Admitted, E> {
+    let train = resolve(&lookup, &mut job.data.train)?;
+    let train_split = split(&train, &job.data.train)?;
+    let mut rows = train_split.rows;
+    let mut validation = None;
+    match &mut job.data.validation {
+        None => {}
+        Some(Validation::Fraction(fraction)) => {
+            rows = train_split.training_rows(*fraction);
+            validation = Some((train.clone(), job.data.train.clone()));
+        }
+        Some(Validation::Split(reference)) => {
+            let manifest = resolve(&lookup, reference)?;
+            if let Some(difference) = difference(&train, &manifest) {
+                let (train, validation) = (job.data.train.to_string(), reference.to_string());
+                return Err(Error::SplitsDiffer {
+                    train,
+                    validation,
+                    difference,
+                }
+                .into());
+            }
+            validation = Some((manifest, reference.clone()));
+        }
+    }
+    if job.steps_per_epoch(rows) == 0 {
+        return Err(Error::NoFullBatch {
+            rows,
+            batch_size: job.training.batch_size,
+        }
+        .into());
+    }
+    let mut reads = vec![Reads {
+        manifest: &train,
+        split: train_split,
+    }];
+    if let Some((manifest, reference)) = &validation {
+        reads.push(Reads {
+            manifest,
+            split: split(manifest, reference)?,
+        });
+    }
+    let facts = DataFacts {
+        shape: train.shape.clone(),
+        classes: train.classes.clone(),
+    };
+    let plan = plan::for_job(&job, &facts, &reads).map_err(Error::from)?;
+    let request = GangRequest {
+        device: job.resources.device,
+        ranks: job.resources.ranks,
+        threads: job.resources.threads,
+        memory_bytes: plan.memory.total,
+        device_class: None,
+    };
+    let steps = job.steps(rows);
+    Ok(Admitted {
+        job,
+        steps,
+        plan,
+        request,
+    })
+}
+
+/// What two datasets that one model is to read differ in.
+fn difference(train: &DatasetManifest, validation: &DatasetManifest) -> Option<&'static str> {
+    if validation.shape != train.shape {
+        Some("shape")
+    } else if validation.classes != train.classes {
+        Some("classes")
+    } else if validation.element != train.element {
+        Some("element type")
+    } else {
+        None
+    }
+}
+
+fn resolve<E>(
+    lookup: &impl Fn(&SplitRef) -> Result<DatasetManifest, E>,
+    reference: &mut SplitRef,
+) -> Result<DatasetManifest, E> {
+    let manifest = lookup(reference)?;
+    reference.digest = Some(manifest.digest());
+    Ok(manifest)
+}
+
+fn split<'a>(manifest: &'a DatasetManifest, reference: &SplitRef) -> Result<&'a Split, Error> {
+    manifest
+        .split(&reference.split)
+        .ok_or_else(|| Error::UnknownSplit {
+            dataset: reference.dataset.clone(),
+            split: reference.split.clone(),
+            known: manifest
+                .splits
+                .iter()
+                .map(|split| split.name.clone())
+                .collect(),
+        })
+}

@@ -1,0 +1,391 @@
+//! The driver: one thread that owns the scheduler. Commands come in, are decided together, made durable in one batch,
+//! and only then acted on (save before send). It holds the coordinator's only deadline loop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use proto::{RankReport, RankStatus};
+use scheduler::{Decision, Event, Save, Scheduler, Time};
+use spec::JobId;
+use spec::offer::Offer;
+use spec::rank::Progress;
+use store::Batch;
+use tokio::sync::{oneshot, watch};
+use tracing::{error, info, warn};
+
+use crate::admission::Admitted;
+use crate::error::Error;
+use crate::ledger::{Ledger, Occurrence, SubmittedJob};
+use crate::roster::{Outgoing, Roster, Seat, WorkerView};
+
+mod reports;
+
+/// What the driver is asked or told.
+pub(crate) enum Command {
+    /// Accept a job.
+    Submit {
+        admitted: Box<Admitted>,
+        reply: oneshot::Sender<Result<JobId, Error>>,
+    },
+    /// Cancel a job.
+    Cancel {
+        job: JobId,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    /// A worker opened its stream.
+    Join {
+        hello: Hello,
+        outgoing: Outgoing,
+        reply: oneshot::Sender<Result<Seat, Error>>,
+    },
+    /// A worker is alive.
+    Beat(Seat),
+    /// A worker's rank reports.
+    Report(Seat, Box<RankReport>),
+    /// A worker says goodbye.
+    Leave(Seat),
+    /// A worker's stream broke.
+    Gone(Seat),
+    /// End.
+    Stop,
+}
+
+/// How a worker introduces itself.
+pub(crate) struct Hello {
+    pub name: String,
+    pub instance: String,
+    pub offer: Offer,
+    pub ranks: Vec<RankStatus>,
+}
+
+/// The way to the driver. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    commands: Sender<Command>,
+    /// Counts the batches made durable.
+    pub changes: watch::Receiver<u64>,
+    /// The workers as they are.
+    pub workers: watch::Receiver<Arc<Vec<WorkerView>>>,
+}
+
+impl Handle {
+    /// Tells the driver something.
+    ///
+    /// # Errors
+    /// The driver has ended.
+    pub fn tell(&self, command: Command) -> Result<(), Error> {
+        self.commands.send(command).map_err(|_| Error::Stopping)
+    }
+
+    /// Asks the driver something.
+    ///
+    /// # Errors
+    /// What the driver answers, or that it has ended.
+    pub async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Command,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(command(reply))?;
+        answer.await.map_err(|_| Error::Stopping)?
+    }
+}
+
+/// The commands decided together at most.
+const TOGETHER: usize = 1024;
+
+struct Driver {
+    ledger: Ledger,
+    scheduler: Scheduler,
+    roster: Roster,
+    heartbeat: Duration,
+    started: Instant,
+    started_unix_ms: u64,
+    next_job: JobId,
+    next_occurrence: BTreeMap<JobId, u64>,
+    changes: watch::Sender<u64>,
+    workers: watch::Sender<Arc<Vec<WorkerView>>>,
+    /// Made durable before `replies` and `sends` go out.
+    batch: Batch,
+    sends: Vec<scheduler::Send>,
+    replies: Vec<Box<dyn FnOnce() + std::marker::Send>>,
+}
+
+/// Starts the driver on its own thread, going on from what the ledger holds. The thread ends with `Command::Stop`, or
+/// with an error when the store can no longer be written.
+///
+/// # Errors
+/// A ledger that does not read.
+pub(crate) fn start(
+    ledger: Ledger,
+    config: scheduler::Config,
+    heartbeat: Duration,
+) -> Result<(Handle, JoinHandle<Result<(), Error>>), Error> {
+    let started_unix_ms = unix_ms();
+    let states = ledger.states()?;
+    let mut attempts = Vec::new();
+    for state in states.iter().filter(|state| !state.state.is_final()) {
+        attempts.extend(ledger.newest_attempt(state.job)?);
+    }
+    let (scheduler, decision) = Scheduler::restore(config, Time(started_unix_ms), states, attempts);
+    let (commands, inbox) = channel();
+    let (changes, changes_seen) = watch::channel(0);
+    let (workers, workers_seen) = watch::channel(Arc::new(Vec::new()));
+    let mut driver = Driver {
+        next_job: ledger.next_job()?,
+        ledger,
+        scheduler,
+        roster: Roster::default(),
+        heartbeat,
+        started: Instant::now(),
+        started_unix_ms,
+        next_occurrence: BTreeMap::new(),
+        changes,
+        workers,
+        batch: Batch::default(),
+        sends: Vec::new(),
+        replies: Vec::new(),
+    };
+    driver.note(decision)?;
+    driver.finish()?;
+    let thread = std::thread::Builder::new()
+        .name("driver".to_string())
+        .spawn(move || {
+            driver
+                .run(&inbox)
+                .inspect_err(|error| error!(%error, "the coordinator cannot go on"))
+        })
+        .expect("a thread can be started");
+    Ok((
+        Handle {
+            commands,
+            changes: changes_seen,
+            workers: workers_seen,
+        },
+        thread,
+    ))
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}
+
+impl Driver {
+    fn run(&mut self, inbox: &Receiver<Command>) -> Result<(), Error> {
+        loop {
+            let wait = self
+                .scheduler
+                .next_deadline()
+                .map(|deadline| deadline.0.saturating_sub(self.now().0));
+            let first = match wait {
+                Some(wait) => inbox.recv_timeout(Duration::from_millis(wait)),
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let first = match first {
+                Ok(command) => Some(command),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            for command in first.into_iter().chain(inbox.try_iter().take(TOGETHER)) {
+                if matches!(command, Command::Stop) {
+                    return self.finish();
+                }
+                self.take(command)?;
+            }
+            self.step(Event::Tick)?;
+            self.finish()?;
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time(self.started_unix_ms + self.started.elapsed().as_millis() as u64)
+    }
+
+    fn step(&mut self, event: Event) -> Result<(), Error> {
+        let decision = self.scheduler.step(self.now(), event);
+        self.note(decision)
+    }
+
+    fn take(&mut self, command: Command) -> Result<(), Error> {
+        match command {
+            Command::Submit { admitted, reply } => {
+                let job = self.submit(*admitted)?;
+                self.replies
+                    .push(Box::new(move || drop(reply.send(Ok(job)))));
+            }
+            Command::Cancel { job, reply } => {
+                self.step(Event::Cancelled { job })?;
+                self.replies
+                    .push(Box::new(move || drop(reply.send(Ok(())))));
+            }
+            Command::Join {
+                hello,
+                outgoing,
+                reply,
+            } => {
+                let seat = self.join(hello, outgoing)?;
+                self.replies.push(Box::new(move || drop(reply.send(seat))));
+            }
+            Command::Beat(seat) if self.roster.is_current(seat) => {
+                self.step(Event::WorkerBeat {
+                    worker: seat.worker,
+                })?;
+            }
+            Command::Report(seat, report) if self.roster.is_current(seat) => {
+                self.report(seat, *report)?
+            }
+            Command::Leave(seat) if self.roster.is_current(seat) => {
+                info!(worker = %seat.worker, "worker left");
+                self.roster.close(seat);
+                self.step(Event::WorkerLeft {
+                    worker: seat.worker,
+                })?;
+            }
+            Command::Gone(seat) if self.roster.is_current(seat) => {
+                warn!(worker = %seat.worker, "stream of worker broke, waiting for it to come back");
+                self.roster.close(seat);
+                self.step(Event::WorkerGone {
+                    worker: seat.worker,
+                })?;
+            }
+            Command::Beat(_)
+            | Command::Report(..)
+            | Command::Leave(_)
+            | Command::Gone(_)
+            | Command::Stop => {}
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, admitted: Admitted) -> Result<JobId, Error> {
+        let id = self.next_job;
+        self.next_job = JobId(id.0 + 1);
+        let Admitted {
+            job,
+            steps,
+            request,
+            ..
+        } = admitted;
+        info!(job = %id, name = job.name, ranks = request.ranks, steps, "job accepted");
+        let submitted = SubmittedJob {
+            id,
+            job,
+            steps,
+            submitted_unix_ms: unix_ms(),
+        };
+        Ledger::put_job(&mut self.batch, &submitted);
+        self.roster.remember(submitted);
+        self.step(Event::Submitted { job: id, request })?;
+        Ok(id)
+    }
+
+    fn join(&mut self, hello: Hello, outgoing: Outgoing) -> Result<Result<Seat, Error>, Error> {
+        let worker = self.ledger.worker_id(&mut self.batch, &hello.name)?;
+        if self.roster.is_taken(worker, &hello.instance) {
+            return Ok(Err(Error::NameTaken { name: hello.name }));
+        }
+        // The id is durable before another name is looked up: two new names must not get one id.
+        self.flush()?;
+        let seat = self.roster.open(worker, &hello.instance, outgoing);
+        info!(%worker, name = hello.name, class = hello.offer.device_class, threads = hello.offer.threads, "worker joined");
+        self.roster.welcome(seat, self.heartbeat);
+        let ranks = hello.ranks.into_iter().map(inventory).collect();
+        self.step(Event::WorkerJoined {
+            worker,
+            name: hello.name,
+            offer: hello.offer,
+            ranks,
+        })?;
+        Ok(Ok(seat))
+    }
+
+    /// Takes a decision's saves into the batch and keeps its sends until the batch is durable.
+    fn note(&mut self, decision: Decision) -> Result<(), Error> {
+        for save in decision.save {
+            match save {
+                Save::Job(record) => {
+                    if record.state.is_final() {
+                        info!(job = %record.job, state = %record.state, reason = record.reason.as_ref().map(ToString::to_string), "job ended");
+                        self.roster.forget(record.job);
+                    }
+                    Ledger::put_state(&mut self.batch, &record);
+                }
+                Save::Attempt(record) => Ledger::put_attempt(&mut self.batch, &record),
+                Save::History { job, at, what } => {
+                    let occurrence = Occurrence {
+                        unix_ms: at.0,
+                        text: what.to_string(),
+                    };
+                    info!(%job, "{}", occurrence.text);
+                    let number = match self.next_occurrence.get(&job) {
+                        Some(&number) => number,
+                        None => self.ledger.next_occurrence(job)?,
+                    };
+                    Ledger::put_occurrence(&mut self.batch, job, number, &occurrence);
+                    self.next_occurrence.insert(job, number + 1);
+                }
+            }
+        }
+        self.sends.extend(decision.send);
+        Ok(())
+    }
+
+    /// Makes the batch durable, then replies and sends.
+    fn finish(&mut self) -> Result<(), Error> {
+        let changed = self.flush()?;
+        for reply in self.replies.drain(..) {
+            reply();
+        }
+        let sends = std::mem::take(&mut self.sends);
+        for send in sends {
+            self.roster.send(&self.ledger, send)?;
+        }
+        self.roster.acknowledge();
+        let views = Roster::views(&self.scheduler);
+        self.workers.send_if_modified(|seen| {
+            let differs = **seen != views;
+            if differs {
+                *seen = Arc::new(views);
+            }
+            differs
+        });
+        if changed {
+            self.changes.send_modify(|version| *version += 1);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<bool, Error> {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        self.ledger.commit(batch)?;
+        Ok(true)
+    }
+}
+
+fn inventory(status: RankStatus) -> scheduler::RankInventory {
+    let RankStatus {
+        attempt,
+        rank,
+        progress,
+    } = status;
+    let status = match progress {
+        Progress::Starting => scheduler::RankStatus::Starting,
+        Progress::Ready { address } => scheduler::RankStatus::Ready { address },
+        Progress::Running => scheduler::RankStatus::Running,
+        Progress::Done { step, state_digest } => scheduler::RankStatus::Done { step, state_digest },
+    };
+    scheduler::RankInventory {
+        attempt,
+        rank,
+        status,
+    }
+}

@@ -1,0 +1,92 @@
+//! The server: services, health and reflection on one port, the driver behind them.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::Store;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use crate::driver::{self, Command};
+use crate::error::Error;
+use crate::ledger::Ledger;
+use crate::service::Service;
+
+/// How the coordinator behaves.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The scheduler's times and limits.
+    pub scheduler: scheduler::Config,
+    /// How often workers send a heartbeat.
+    pub heartbeat: Duration,
+    /// How long open calls may go on once the end was asked for.
+    pub farewell: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            scheduler: scheduler::Config::default(),
+            heartbeat: Duration::from_secs(1),
+            farewell: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Serves on `listener` until `shutdown` resolves or the store fails.
+///
+/// # Errors
+/// A store that cannot be read or written any more, or a server that fails.
+pub async fn run(
+    listener: TcpListener,
+    store: Arc<dyn Store>,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let ledger = Ledger::new(store);
+    let (driver, thread) = driver::start(ledger.clone(), config.scheduler, config.heartbeat)?;
+    let ended = CancellationToken::new();
+    let watched = {
+        let ended = ended.clone();
+        tokio::task::spawn_blocking(move || {
+            let result = thread.join();
+            ended.cancel();
+            result.unwrap_or(Err(Error::Stopping))
+        })
+    };
+    let routes = Service {
+        ledger,
+        driver: driver.clone(),
+    }
+    .routes()
+    .await;
+    let stop = CancellationToken::new();
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(5)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .tcp_nodelay(true)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(16 << 20)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(
+            TcpListenerStream::new(listener),
+            stop.clone().cancelled_owned(),
+        );
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        served = &mut server => served?,
+        () = shutdown => {}
+        () = ended.cancelled() => {}
+    }
+    stop.cancel();
+    // Workers hold their streams open: after the farewell they are cut.
+    if let Ok(served) = tokio::time::timeout(config.farewell, server).await {
+        served?;
+    }
+    // If the driver has ended by itself, its result says why.
+    let _ = driver.tell(Command::Stop);
+    watched.await.unwrap_or(Err(Error::Stopping))
+}

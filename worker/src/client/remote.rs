@@ -1,0 +1,167 @@
+//! The coordinator's depot, called from threads that may block.
+
+use std::time::Duration;
+
+use proto::v1;
+use proto::v1::depot_client::DepotClient;
+use proto::v1::save_message::Message;
+use spec::job::SplitRef;
+use spec::rank::Failure;
+use spec::{AttemptId, CheckpointManifest, DatasetManifest, Digest, JobId};
+use tokio::runtime::{Builder, Runtime};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use crate::depot::{Depot, lasting, passing};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+const SAVE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The depot of a coordinator.
+pub struct Remote {
+    runtime: Runtime,
+    client: DepotClient<Channel>,
+    url: String,
+}
+
+impl Remote {
+    /// The depot of the coordinator at this URL. Connects at the first call.
+    ///
+    /// # Errors
+    /// A text that is not a URL.
+    pub fn new(url: &str) -> Result<Self, Failure> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(passing)?;
+        let endpoint = Endpoint::from_shared(url.to_string())
+            .map_err(|_| {
+                lasting(format!(
+                    "\"{url}\" is not a URL: expected one as http://127.0.0.1:7070"
+                ))
+            })?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(SAVE_TIMEOUT)
+            .tcp_nodelay(true);
+        let channel = runtime.block_on(async { endpoint.connect_lazy() });
+        let client = DepotClient::new(channel)
+            .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
+        Ok(Remote {
+            runtime,
+            client,
+            url: url.to_string(),
+        })
+    }
+
+    fn call<T>(
+        &self,
+        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+        limit: Duration,
+    ) -> Result<T, Failure> {
+        let answer = self
+            .runtime
+            .block_on(async { tokio::time::timeout(limit, call).await });
+        match answer {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(self.failure(&status)),
+            Err(_) => Err(passing(format!(
+                "the coordinator at {} did not answer within {limit:?}",
+                self.url
+            ))),
+        }
+    }
+
+    /// What the coordinator refuses stays refused; what did not reach it may pass.
+    fn failure(&self, status: &Status) -> Failure {
+        match status.code() {
+            Code::NotFound
+            | Code::InvalidArgument
+            | Code::DataLoss
+            | Code::Aborted
+            | Code::Internal => lasting(status.message()),
+            _ => passing(format!(
+                "the coordinator at {} cannot be reached: {}",
+                self.url,
+                status.message()
+            )),
+        }
+    }
+}
+
+impl Depot for Remote {
+    fn dataset(&self, reference: &SplitRef) -> Result<DatasetManifest, Failure> {
+        let digest = reference
+            .digest
+            .map(|digest| digest.to_string())
+            .unwrap_or_default();
+        let request = v1::DatasetRef {
+            name: reference.dataset.clone(),
+            digest,
+        };
+        let dataset = self.call(self.client.clone().show_dataset(request), CALL_TIMEOUT)?;
+        proto::decode_dataset(&dataset.manifest_json).map_err(lasting)
+    }
+
+    fn chunk(&self, digest: &Digest) -> Result<Vec<u8>, Failure> {
+        let request = v1::ReadChunkRequest {
+            digest: digest.to_string(),
+        };
+        Ok(self
+            .call(self.client.clone().read_chunk(request), CALL_TIMEOUT)?
+            .bytes)
+    }
+
+    fn save(
+        &self,
+        attempt: AttemptId,
+        chunks: &[&[u8]],
+        manifest: &CheckpointManifest,
+    ) -> Result<Digest, Failure> {
+        let manifest_json = serde_json::to_string(manifest).expect("a manifest is JSON");
+        let end = v1::SaveEnd {
+            attempt: attempt.to_string(),
+            manifest_json,
+        };
+        // Two messages wait at most: the copy of a checkpoint is never in memory whole.
+        let (messages, outgoing) = tokio::sync::mpsc::channel(2);
+        let mut client = self.client.clone();
+        let sent = async {
+            for &chunk in chunks {
+                let message = v1::SaveMessage {
+                    message: Some(Message::Chunk(chunk.to_vec())),
+                };
+                if messages.send(message).await.is_err() {
+                    return;
+                }
+            }
+            // A call that has ended says itself why.
+            let _ = messages
+                .send(v1::SaveMessage {
+                    message: Some(Message::End(end)),
+                })
+                .await;
+            drop(messages);
+        };
+        let call = async {
+            let stream = tokio_stream::wrappers::ReceiverStream::new(outgoing);
+            let (answer, ()) = tokio::join!(client.save_checkpoint(stream), sent);
+            answer
+        };
+        let saved = self.call(call, SAVE_TIMEOUT)?;
+        saved.digest.parse().map_err(lasting)
+    }
+
+    fn checkpoints(&self, job: JobId) -> Result<Vec<CheckpointManifest>, Failure> {
+        let request = v1::ListCheckpointsRequest {
+            job: job.to_string(),
+        };
+        let reply = self.call(self.client.clone().list_checkpoints(request), CALL_TIMEOUT)?;
+        let decode = |checkpoint: &v1::Checkpoint| {
+            proto::decode_checkpoint(&checkpoint.manifest_json).map_err(lasting)
+        };
+        reply.checkpoints.iter().map(decode).collect()
+    }
+}

@@ -1,0 +1,14 @@
+//! Training and evaluation of one rank: from a job and a depot to rows, checkpoints and a final state. Knows no process
+//! and no pipe: a rank process and `trainyard run` use it alike.
+
+mod evaluation;
+mod failure;
+mod pace;
+mod progress;
+mod session;
+mod state;
+mod steps;
+
+pub use evaluation::{Evaluation, alone, evaluate};
+pub use session::Training;
+pub use steps::Done;

@@ -1,0 +1,146 @@
+//! Committed state S to checkpoint and back.
+
+use engine::Engine;
+use plan::Mode;
+use spec::checkpoint::Section;
+use spec::rank::{Failure, FailureKind};
+use spec::{AttemptId, CheckpointManifest, Digest, JobId};
+use tracing::{info, warn};
+
+use super::session::Training;
+use crate::depot::{Depot, lasting};
+
+/// Bytes of a full chunk of a checkpoint.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// A checkpoint that was read whole.
+pub struct Restored {
+    /// What it says of itself.
+    pub manifest: CheckpointManifest,
+}
+
+impl Training {
+    /// Makes the state durable as a checkpoint.
+    pub(super) fn save(&self, attempt: AttemptId) -> Result<Digest, Failure> {
+        let mut chunks: Vec<&[u8]> = Vec::new();
+        let sections = [("parameters", self.engine.parameters())];
+        let sections = sections
+            .into_iter()
+            .chain(self.engine.optimizer_state())
+            .map(|(name, words)| {
+                let parts: Vec<&[u8]> = bytemuck::cast_slice::<f32, u8>(words)
+                    .chunks(CHUNK_BYTES)
+                    .collect();
+                let section = Section {
+                    name: name.to_string(),
+                    words: words.len() as u64,
+                    chunks: parts.iter().map(|part| Digest::of(part)).collect(),
+                };
+                chunks.extend(parts);
+                section
+            });
+        let manifest = CheckpointManifest {
+            job_id: attempt.job,
+            sections: sections.collect(),
+            job: self.job.clone(),
+            device_class: engine::device_class(),
+            step: self.engine.step(),
+            commit: self.commit,
+            data: self.facts.clone(),
+            preprocessing: self.preprocessing.clone(),
+            state_digest: self.engine.state_digest(&[self.commit]),
+        };
+        let digest = self.depot.save(attempt, &chunks, &manifest)?;
+        info!(step = manifest.step, %digest, "checkpoint saved");
+        Ok(digest)
+    }
+}
+
+/// Sets the engine to the checkpoint `newest` of a job, or to the newest before it that is whole. `None`: none is.
+pub fn restore(
+    engine: &mut Engine<f32>,
+    depot: &dyn Depot,
+    job: JobId,
+    newest: Digest,
+) -> Result<Option<Restored>, Failure> {
+    let mut checkpoints = depot.checkpoints(job)?;
+    if let Some(position) = checkpoints
+        .iter()
+        .position(|manifest| manifest.digest() == newest)
+    {
+        checkpoints.truncate(position + 1);
+    }
+    for manifest in checkpoints.into_iter().rev() {
+        match load(engine, depot, &manifest) {
+            Ok(()) => return Ok(Some(Restored { manifest })),
+            Err(failure) if failure.kind == FailureKind::Passing => return Err(failure),
+            Err(failure) => warn!(
+                step = manifest.step,
+                reason = failure.message,
+                "checkpoint is not whole, trying the one before"
+            ),
+        }
+    }
+    Ok(None)
+}
+
+/// Sets the engine to a checkpoint.
+pub fn load(
+    engine: &mut Engine<f32>,
+    depot: &dyn Depot,
+    manifest: &CheckpointManifest,
+) -> Result<(), Failure> {
+    fill("parameters", engine.parameters_mut(), depot, manifest)?;
+    for (name, words) in engine.optimizer_state_mut() {
+        fill(name, words, depot, manifest)?;
+    }
+    engine.set_step(manifest.step);
+    let state_digest = engine.state_digest(&[manifest.commit]);
+    if engine.plan().mode == Mode::Train && state_digest != manifest.state_digest {
+        return Err(lasting(format!(
+            "the checkpoint of step {} has state digest {} and reads as {state_digest}",
+            manifest.step, manifest.state_digest
+        )));
+    }
+    Ok(())
+}
+
+/// Fills one flat buffer of the engine from its section of a checkpoint.
+fn fill(
+    name: &str,
+    words: &mut [f32],
+    depot: &dyn Depot,
+    manifest: &CheckpointManifest,
+) -> Result<(), Failure> {
+    let unfit = || {
+        lasting(format!(
+            "the checkpoint of step {} does not fit its own job: section {name} is not what the model needs",
+            manifest.step
+        ))
+    };
+    let section = manifest
+        .sections
+        .iter()
+        .find(|section| section.name == name);
+    let section = section
+        .filter(|section| section.words == words.len() as u64)
+        .ok_or_else(unfit)?;
+    let mut bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
+    for digest in &section.chunks {
+        let chunk = depot.chunk(digest)?;
+        if Digest::of(&chunk) != *digest {
+            return Err(lasting(format!(
+                "chunk {digest} of the checkpoint of step {} is corrupt",
+                manifest.step
+            )));
+        }
+        let (part, rest) = bytes.split_at_mut_checked(chunk.len()).ok_or_else(unfit)?;
+        part.copy_from_slice(&chunk);
+        bytes = rest;
+    }
+    if bytes.is_empty() {
+        Ok(())
+    } else {
+        Err(unfit())
+    }
+}

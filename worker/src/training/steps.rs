@@ -1,0 +1,282 @@
+//! The step loop: batch, forward, backward, fold, apply.
+
+use std::time::{Duration, Instant};
+
+use collective::{Gang, LocalStep, Node};
+use data::{Batch, Loader, Microbatches, Sampling};
+use spec::metric::{Exact, MetricRow, Timing};
+use spec::rank::{Failure, Report};
+use spec::{AttemptId, Digest};
+use tracing::{debug, info};
+
+use super::evaluation::{Evaluation, evaluate_rows};
+use super::failure::{of_data, of_engine, of_gang};
+use super::pace::Pace;
+use super::session::Training;
+use crate::depot::passing;
+
+/// How long a rank waits for the others. A dead one is seen at once; this is for one that hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How a training ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The last step.
+    pub step: u64,
+    /// The digest of all of S.
+    pub state_digest: String,
+}
+
+/// A step, applied.
+struct Applied {
+    result: engine::StepResult,
+    times: Timing,
+}
+
+impl Training {
+    /// Trains to the last step with its gang. Rank 0 reports rows and writes checkpoints; a report that fails ends it.
+    ///
+    /// # Errors
+    /// A lost or silent peer, data that cannot be read, a depot that does not keep a checkpoint.
+    pub fn run(
+        &mut self,
+        attempt: AttemptId,
+        gang: &mut Gang,
+        report: &mut dyn FnMut(Report) -> Result<(), Failure>,
+    ) -> Result<Done, Failure> {
+        let mut operation = 0;
+        self.agree(gang, &mut operation)?;
+        let mut loader = self.loader(gang)?;
+        let mut pace = Pace::start(Instant::now());
+        while self.engine.step() < self.calendar.steps {
+            let Applied { result, times } = self.advance(gang, &mut loader, &mut operation)?;
+            let step = self.engine.step();
+            let parameters_digest = self.engine.parameters_digest();
+            let samples_per_s = pace.step(Instant::now(), result.samples);
+            let validated = if self.calendar.validates_after(step) {
+                let validated = self.validate(gang, &mut operation)?;
+                pace.resume(Instant::now());
+                validated
+            } else {
+                None
+            };
+            if self.rank == 0 {
+                let row = self.row(
+                    step,
+                    &result,
+                    parameters_digest,
+                    validated,
+                    Timing {
+                        samples_per_s,
+                        ..times
+                    },
+                );
+                log(&row);
+                report(Report::Row(Box::new(row)))?;
+                let is_due = self
+                    .job
+                    .checkpoint
+                    .every_steps
+                    .is_some_and(|every| step.is_multiple_of(every));
+                if is_due || step == self.calendar.steps {
+                    let digest = self.save(attempt)?;
+                    report(Report::Checkpoint { step, digest })?;
+                    pace.resume(Instant::now());
+                }
+            }
+        }
+        Ok(Done {
+            step: self.engine.step(),
+            state_digest: self.engine.state_digest(&[self.commit]),
+        })
+    }
+
+    /// All ranks must go on from the same state.
+    fn agree(&self, gang: &mut Gang, operation: &mut u64) -> Result<(), Failure> {
+        *operation += 1;
+        let mine = self.resumed.unwrap_or(Digest([0; 32]));
+        let all = gang
+            .gather(*operation, &mine.0, PATIENCE)
+            .map_err(|error| of_gang(&error))?;
+        match all.iter().position(|digest| *digest != mine.0) {
+            None => Ok(()),
+            Some(other) => Err(passing(format!(
+                "rank {} goes on from checkpoint {mine} and rank {other} from {}",
+                self.rank,
+                Digest(all[other])
+            ))),
+        }
+    }
+
+    fn loader(&self, gang: &Gang) -> Result<Loader, Failure> {
+        let order = self
+            .rows
+            .order(Sampling::from(&self.job.training))
+            .map_err(|error| of_data(&error))?;
+        Loader::training(
+            self.rows.clone(),
+            order,
+            self.preprocessing.clone(),
+            Microbatches::from(&self.job),
+            gang.share(),
+            self.engine.step(),
+        )
+        .map_err(|error| of_data(&error))
+    }
+
+    fn advance(
+        &mut self,
+        gang: &mut Gang,
+        loader: &mut Loader,
+        operation: &mut u64,
+    ) -> Result<Applied, Failure> {
+        let mut times = Timing::default();
+
+        // The batch.
+        let began = Instant::now();
+        let batch = loader.next().map_err(|error| of_data(&error))?;
+        times.data_ms = milliseconds(began.elapsed());
+
+        // Forward and backward, folding what lies in this rank's subtrees.
+        let schedule = collective::schedule(gang.share(), batch.present);
+        self.compute(&batch, &schedule.steps, &mut times)?;
+        let present = batch.present;
+        loader.recycle(batch);
+
+        // The fold over the gang.
+        let began = Instant::now();
+        let slots: Vec<usize> = schedule.roots.iter().map(|&(_, slot)| slot).collect();
+        let tail_offset = self.engine.plan().tail_offset as usize;
+        let (sums, record) = self.engine.fold_views(&slots);
+        let roots: Vec<(Node, &[u8])> = schedule
+            .roots
+            .iter()
+            .map(|&(node, _)| node)
+            .zip(sums)
+            .collect();
+        let add = |offset: usize, into: &mut [u8], from: &[u8]| {
+            engine::add_record(tail_offset, offset, into, from);
+        };
+        *operation += 1;
+        gang.fold(*operation, present, &roots, record, &add, PATIENCE)
+            .map_err(|error| of_gang(&error))?;
+        times.reduce_ms = milliseconds(began.elapsed());
+
+        // Apply: from here to its end the step cannot be lost.
+        let began = Instant::now();
+        let result = self.engine.apply(self.job.training.optimizer.lr());
+        self.commit += 1;
+        times.update_ms = milliseconds(began.elapsed());
+        Ok(Applied { result, times })
+    }
+
+    fn compute(
+        &mut self,
+        batch: &Batch,
+        steps: &[LocalStep],
+        times: &mut Timing,
+    ) -> Result<(), Failure> {
+        let mut parts = batch.microbatches.iter();
+        for step in steps {
+            match *step {
+                LocalStep::Compute { microbatch, slot } => {
+                    let part = parts.next().filter(|part| part.number == microbatch);
+                    let part = part.expect("the loader brings the share in order");
+                    let took = self
+                        .engine
+                        .train(&part.x, &part.labels, slot)
+                        .map_err(|error| of_engine(&error))?;
+                    times.forward_ms += milliseconds(took.forward);
+                    times.backward_ms += milliseconds(took.backward);
+                }
+                LocalStep::Add { into, from } => {
+                    let began = Instant::now();
+                    self.engine.add(into, from);
+                    times.reduce_ms += milliseconds(began.elapsed());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn validate(
+        &mut self,
+        gang: &mut Gang,
+        operation: &mut u64,
+    ) -> Result<Option<Evaluation>, Failure> {
+        let Some(rows) = &self.validation else {
+            return Ok(None);
+        };
+        let microbatches = Microbatches::from(&self.job);
+        let evaluation = evaluate_rows(
+            &mut self.engine,
+            rows,
+            &self.preprocessing,
+            microbatches,
+            gang,
+            operation,
+            PATIENCE,
+        )?;
+        self.commit += 1;
+        Ok(Some(evaluation))
+    }
+
+    fn row(
+        &self,
+        step: u64,
+        result: &engine::StepResult,
+        parameters_digest: String,
+        validated: Option<Evaluation>,
+        timing: Timing,
+    ) -> MetricRow {
+        let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+        let exact = Exact {
+            epoch: self.calendar.epoch(step),
+            step,
+            samples: self.calendar.samples(step),
+            tokens: 0,
+            loss: finite(result.loss),
+            accuracy: finite(result.accuracy),
+            learning_rate: self.job.training.optimizer.lr(),
+            gradient_norm: finite(result.gradient_norm),
+            parameters_digest,
+            validation_loss: validated.and_then(|validated| validated.loss),
+            validation_accuracy: validated.and_then(|validated| validated.accuracy),
+        };
+        MetricRow { exact, timing }
+    }
+}
+
+/// A row as a structured event: every step at debug level, validated ones at info.
+fn log(row: &MetricRow) {
+    let (exact, timing) = (&row.exact, &row.timing);
+    debug!(
+        step = exact.step,
+        epoch = exact.epoch,
+        loss = exact.loss,
+        accuracy = exact.accuracy,
+        gradient_norm = exact.gradient_norm,
+        parameters_digest = exact.parameters_digest,
+        samples_per_s = timing.samples_per_s,
+        data_ms = timing.data_ms,
+        forward_ms = timing.forward_ms,
+        backward_ms = timing.backward_ms,
+        reduce_ms = timing.reduce_ms,
+        update_ms = timing.update_ms,
+        "step"
+    );
+    if let Some(validation_accuracy) = exact.validation_accuracy {
+        info!(
+            step = exact.step,
+            epoch = exact.epoch,
+            validation_loss = exact.validation_loss,
+            validation_accuracy,
+            samples_per_s = timing.samples_per_s,
+            "validated"
+        );
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
