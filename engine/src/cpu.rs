@@ -3,5 +3,15 @@
 
 pub(crate) mod arena;
 mod class;
+pub(crate) mod device;
+mod layout;
+mod matmul;
+mod pointwise;
+mod product;
+mod reduce;
+mod rowwise;
+mod shared;
+mod update;
+mod window;
 
 pub use class::device_class;

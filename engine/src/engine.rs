@@ -1,5 +1,6 @@
 //! The engine: a plan's stages run forward and backward over one microbatch, and committed state moved on by one step.
 
+use std::any::TypeId;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use spec::job::Optimizer;
 
 use crate::backend::{Adam, AdamOperands, Backend, Sgd, SgdOperands, View};
 use crate::cpu::arena::Arena;
+use crate::cpu::device::Cpu;
 use crate::error::Error;
 use crate::float::Float;
 use crate::init::initialize;
@@ -68,7 +70,11 @@ impl<T: Float> Engine<T> {
             size: size_of::<T>(),
         };
         let arena = Arena::new(views.arena_bytes())?;
-        let device: Box<dyn Backend> = Box::new(Reference::<T>::new(arena));
+        let device: Box<dyn Backend> = if TypeId::of::<T>() == TypeId::of::<f32>() {
+            Box::new(Cpu::new(arena, Arc::clone(&pool)))
+        } else {
+            Box::new(Reference::<T>::new(arena))
+        };
         Ok(Engine {
             views,
             device,

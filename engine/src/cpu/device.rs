@@ -19,7 +19,11 @@ pub(crate) struct Cpu {
 impl Cpu {
     /// Over `arena`, on the threads of `pool`.
     pub fn new(arena: Arena, pool: Arc<Pool>) -> Self {
-        Cpu { arena, pool, arch: pulp::Arch::new() }
+        Cpu {
+            arena,
+            pool,
+            arch: pulp::Arch::new(),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ impl<T: Float> Pointwise for Reference<T> {
 }
 
 /// `max(x, 0)`; NaN stays.
+#[inline(always)]
 pub(crate) fn relu<T: Float>(x: &mut [T]) {
     for value in x {
         *value = if T::ZERO > *value { T::ZERO } else { *value };
@@ -24,6 +25,7 @@ pub(crate) fn relu<T: Float>(x: &mut [T]) {
 }
 
 /// The gradient of a relu whose output is `y`: 0 at 0.
+#[inline(always)]
 pub(crate) fn mask<T: Float>(y: &[T], gradient: &mut [T]) {
     for (&y, gradient) in y.iter().zip(gradient) {
         *gradient = if y <= T::ZERO { T::ZERO } else { *gradient };

@@ -1,9 +1,15 @@
 //! The engine from outside: against PyTorch's numbers, against finite differences, against its own plain loops, and
 //! against itself on other threads, slots and slicings.
 
+#[cfg(test)]
 mod differences;
+#[cfg(test)]
 mod exactness;
+#[cfg(test)]
 mod fast;
+#[cfg(test)]
 mod networks;
+#[cfg(test)]
 mod pytorch;
+#[cfg(test)]
 mod refusals;

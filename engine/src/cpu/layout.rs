@@ -1,0 +1,284 @@
+//! Samples between their dense form and the forms that products read and write: padded, copied out, pitched, pooled.
+
+use plan::{Conv2d, MaxPool2d, Unfolded, Window};
+
+use crate::cpu::product::Steps;
+use crate::reference::window::{max_pool_forward, read_index};
+
+/// Where the rows of a right side begin.
+pub(crate) fn steps(side: &Unfolded, channels: usize, kernel: [usize; 2]) -> Steps {
+    if side.shifted {
+        let plane = side.plane[0] * side.plane[1];
+        Steps {
+            counts: [channels, kernel[0], kernel[1]],
+            strides: [plane, side.plane[1], 1],
+        }
+    } else {
+        Steps {
+            counts: [1, 1, side.rows],
+            strides: [0, 0, side.leading],
+        }
+    }
+}
+
+/// Lays `x: (C, H, W)` out as the right side of the forward product.
+#[inline(always)]
+pub(crate) fn unfold(conv: &Conv2d, side: &Unfolded, x: &[f32], source: &mut [f32]) {
+    let ([height, width], [pad_h, pad_w]) = (conv.input, conv.padding);
+    source.fill(0.0);
+    if side.shifted {
+        for (channel, x) in x.chunks_exact(height * width).enumerate() {
+            let first = (channel * side.plane[0] + pad_h) * side.plane[1] + pad_w;
+            for (row, x) in x.chunks_exact(width).enumerate() {
+                source[first + row * side.plane[1]..][..width].copy_from_slice(x);
+            }
+        }
+        return;
+    }
+    for (row, source) in source.chunks_exact_mut(side.leading).enumerate() {
+        let (channel, place) = (
+            row / (conv.kernel[0] * conv.kernel[1]),
+            row % (conv.kernel[0] * conv.kernel[1]),
+        );
+        let (ky, kx) = (place / conv.kernel[1], place % conv.kernel[1]);
+        for (oy, source) in source[..side.columns]
+            .chunks_exact_mut(side.pitch)
+            .enumerate()
+        {
+            let Some(iy) = (oy * conv.stride[0] + ky)
+                .checked_sub(pad_h)
+                .filter(|&iy| iy < height)
+            else {
+                continue;
+            };
+            let x = &x[(channel * height + iy) * width..][..width];
+            for (ox, value) in source.iter_mut().enumerate() {
+                if let Some(&x) = (ox * conv.stride[1] + kx)
+                    .checked_sub(pad_w)
+                    .and_then(|ix| x.get(ix))
+                {
+                    *value = x;
+                }
+            }
+        }
+    }
+}
+
+/// Copies rows of `width` out of rows of `pitch`, channels being `leading` apart.
+#[inline(always)]
+pub(crate) fn compact(
+    flat: &[f32],
+    leading: usize,
+    pitch: usize,
+    [height, width]: [usize; 2],
+    dense: &mut [f32],
+) {
+    for (flat, dense) in flat
+        .chunks_exact(leading)
+        .zip(dense.chunks_exact_mut(height * width))
+    {
+        for (flat, dense) in flat.chunks(pitch).zip(dense.chunks_exact_mut(width)) {
+            dense.copy_from_slice(&flat[..width]);
+        }
+    }
+}
+
+/// Pools the pitched output of a convolution; spoils it.
+#[inline(always)]
+pub(crate) fn pool_forward(
+    side: &Unfolded,
+    pool: &MaxPool2d,
+    flat: &mut [f32],
+    y: &mut [f32],
+    indices: &mut [u8],
+) {
+    let [height, width] = pool.input;
+    if halves(pool) && !indices.is_empty() {
+        let ([out_height, out_width], pitch) = (pool.output, side.pitch);
+        let channels = flat.chunks_exact(side.leading);
+        let outputs = y
+            .chunks_exact_mut(out_height * out_width)
+            .zip(indices.chunks_exact_mut(out_height * out_width));
+        for (flat, (y, indices)) in channels.zip(outputs) {
+            let rows = y
+                .chunks_exact_mut(out_width)
+                .zip(indices.chunks_exact_mut(out_width));
+            for (row, (y, indices)) in rows.enumerate() {
+                let above = &flat[2 * row * pitch..][..2 * out_width];
+                let below = &flat[(2 * row + 1) * pitch..][..2 * out_width];
+                halve(above.as_chunks().0, below.as_chunks().0, y, indices);
+            }
+        }
+        return;
+    }
+    for channel in 0..pool.channels {
+        for row in 0..height {
+            let from = channel * side.leading + row * side.pitch;
+            flat.copy_within(from..from + width, (channel * height + row) * width);
+        }
+    }
+    max_pool_forward(pool, &flat[..pool.inputs()], y, indices);
+}
+
+/// Whether a pooling takes the largest of each square of four.
+fn halves(pool: &MaxPool2d) -> bool {
+    (pool.kernel, pool.stride, pool.padding) == ([2, 2], [2, 2], [0, 0])
+}
+
+/// One row of pooled values and their places from two rows.
+#[inline(always)]
+fn halve(above: &[[f32; 2]], below: &[[f32; 2]], y: &mut [f32], indices: &mut [u8]) {
+    for (((&[a, b], &[c, d]), y), index) in above.iter().zip(below).zip(y).zip(indices) {
+        let (mut largest, mut place) = (a, 0);
+        for (value, at) in [(b, 1), (c, 2), (d, 3)] {
+            let take = value > largest || value.is_nan();
+            largest = if take { value } else { largest };
+            place = if take { at } else { place };
+        }
+        (*y, *index) = (largest, place);
+    }
+}
+
+/// Undoes a stage's pooling and relu for one sample: the gradient of the convolution's output, pitched, zeros between.
+#[inline(always)]
+pub(crate) fn unpool(window: &Window, y: &[f32], dy: &[f32], indices: &[u8], flat: &mut [f32]) {
+    let (conv, side) = (&window.conv, &window.work.forward);
+    let masked = |out: usize| {
+        if window.relu && y[out] <= 0.0 {
+            0.0
+        } else {
+            dy[out]
+        }
+    };
+    flat.fill(0.0);
+    match &window.pool {
+        Some(pool) if halves(pool) => {
+            let [out_height, out_width] = pool.output;
+            for (channel, flat) in flat.chunks_exact_mut(side.leading).enumerate() {
+                for row in 0..out_height {
+                    let first = (channel * out_height + row) * out_width;
+                    let range = first..first + out_width;
+                    let (above, below) = flat[2 * row * side.pitch..].split_at_mut(side.pitch);
+                    let [above, below] = [above, below].map(|row| &mut row[..2 * out_width]);
+                    let y = if window.relu {
+                        &y[range.clone()]
+                    } else {
+                        &dy[range.clone()]
+                    };
+                    let (above, below) = (above.as_chunks_mut().0, below.as_chunks_mut().0);
+                    double(
+                        window.relu,
+                        y,
+                        &dy[range.clone()],
+                        &indices[range],
+                        above,
+                        below,
+                    );
+                }
+            }
+        }
+        Some(pool) => {
+            let [out_height, out_width] = pool.output;
+            for out in 0..pool.outputs() {
+                let (channel, oy, ox) = (
+                    out / (out_height * out_width),
+                    out / out_width % out_height,
+                    out % out_width,
+                );
+                let place = read_index(pool, indices, out);
+                let iy = oy * pool.stride[0] + place / pool.kernel[1] - pool.padding[0];
+                let ix = ox * pool.stride[1] + place % pool.kernel[1] - pool.padding[1];
+                flat[channel * side.leading + iy * side.pitch + ix] += masked(out);
+            }
+        }
+        None => {
+            let [height, width] = conv.output;
+            for (channel, flat) in flat.chunks_exact_mut(side.leading).enumerate() {
+                for (row, flat) in flat.chunks_mut(side.pitch).take(height).enumerate() {
+                    let first = (channel * height + row) * width;
+                    for (ox, flat) in flat[..width].iter_mut().enumerate() {
+                        *flat = masked(first + ox);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One row of gradients back to the places that they came from in two rows.
+#[inline(always)]
+fn double(
+    relu: bool,
+    y: &[f32],
+    dy: &[f32],
+    indices: &[u8],
+    above: &mut [[f32; 2]],
+    below: &mut [[f32; 2]],
+) {
+    let rows = above.iter_mut().zip(below);
+    for ((above, below), ((&y, &dy), &index)) in rows.zip(y.iter().zip(dy).zip(indices)) {
+        let dy = if relu && y <= 0.0 { 0.0 } else { dy };
+        let at = |place: u8| if index == place { dy } else { 0.0 };
+        *above = [at(0), at(1)];
+        *below = [at(2), at(3)];
+    }
+}
+
+/// Adds the sum of each channel's row to `sums`, in sixteen interleaved parts.
+#[inline(always)]
+pub(crate) fn add_rows(flat: &[f32], leading: usize, sums: &mut [f32]) {
+    for (flat, total) in flat.chunks_exact(leading).zip(sums) {
+        let mut parts = [0.0; 16];
+        for values in flat.as_chunks::<16>().0 {
+            for (part, value) in parts.iter_mut().zip(values) {
+                *part += value;
+            }
+        }
+        *total += parts.iter().sum::<f32>();
+    }
+}
+
+/// Spreads a pitched gradient by the stride into the right side of the product for the gradient of the input.
+#[inline(always)]
+pub(crate) fn spread(
+    conv: &Conv2d,
+    forward: &Unfolded,
+    backward: &Unfolded,
+    flat: &[f32],
+    placed: &mut [f32],
+) {
+    placed.fill(0.0);
+    let plane = backward.plane[0] * backward.plane[1];
+    // Where output 0 lands; before the plane if there is more padding than the window reaches.
+    let [start_y, start_x] =
+        [0, 1].map(|axis| conv.kernel[axis] as isize - 1 - conv.padding[axis] as isize);
+    let at = |start: isize, out: usize, stride: usize, extent: usize| {
+        usize::try_from(start + (out * stride) as isize)
+            .ok()
+            .filter(|&at| at < extent)
+    };
+    for (flat, placed) in flat
+        .chunks_exact(forward.leading)
+        .zip(placed.chunks_exact_mut(plane))
+    {
+        for oy in 0..conv.output[0] {
+            let Some(iy) = at(start_y, oy, conv.stride[0], backward.plane[0]) else {
+                continue;
+            };
+            let row = &mut placed[iy * backward.plane[1]..][..backward.plane[1]];
+            let flat = &flat[oy * forward.pitch..][..conv.output[1]];
+            match usize::try_from(start_x) {
+                Ok(start_x) if conv.stride[1] == 1 => {
+                    row[start_x..start_x + flat.len()].copy_from_slice(flat)
+                }
+                _ => {
+                    for (ox, &value) in flat.iter().enumerate() {
+                        if let Some(ix) = at(start_x, ox, conv.stride[1], row.len()) {
+                            row[ix] = value;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
