@@ -21,7 +21,12 @@ pub(crate) fn next(state: &State) -> Option<Time> {
         .attempts
         .values()
         .filter_map(|attempt| attempt.deadline());
-    leases.chain(attempts).chain(state.wake_at).min()
+    let strangers = state.workers.values().filter_map(Worker::stop_strangers_at);
+    leases
+        .chain(attempts)
+        .chain(strangers)
+        .chain(state.wake_at)
+        .min()
 }
 
 fn lease_end(state: &State, worker: &Worker) -> Option<Time> {
@@ -41,6 +46,16 @@ pub(crate) fn tick(state: &mut State, out: &mut Outbox) {
         .collect();
     for worker in silent {
         presence::lease_ended(state, out, worker);
+    }
+    let again = |worker: &Worker| worker.stop_strangers_at().is_some_and(|end| end <= now);
+    let with_strangers: Vec<WorkerId> = state
+        .workers
+        .iter()
+        .filter(|(_, worker)| again(worker))
+        .map(|(&worker, _)| worker)
+        .collect();
+    for worker in with_strangers {
+        presence::stop_strangers(state, out, worker);
     }
     let due = |state: &State| -> Vec<AttemptId> {
         let late = state

@@ -8,7 +8,7 @@ use spec::offer::Offer;
 use crate::attempt::{AttemptState, Done, RankState};
 use crate::cause::Evidence;
 use crate::decision::{Outbox, Send};
-use crate::ending;
+use crate::ending::{self, SHORTEST_WAIT};
 use crate::event::{RankInventory, RankStatus};
 use crate::gang;
 use crate::state::{self, State};
@@ -40,9 +40,9 @@ pub(crate) fn joined(
         })
         .map(|(&rank, _)| rank)
         .collect();
-    stop_strangers(worker, id, out);
     let given: Vec<RankId> = worker.given.keys().copied().collect();
     state.queue_is_stale = true;
+    stop_strangers(state, out, id);
 
     // First what it missed, by the state as it was, then what we missed: that may change the state and send more.
     let (present, missing): (Vec<RankId>, Vec<RankId>) =
@@ -127,7 +127,11 @@ fn catch_up(state: &mut State, out: &mut Outbox, (attempt, rank): RankId, status
     }
 }
 
-fn stop_strangers(worker: &Worker, id: WorkerId, out: &mut Outbox) {
+/// Tells the ranks that nobody has on a worker to stop, and again each time `stop_timeout` passes.
+pub(crate) fn stop_strangers(state: &mut State, out: &mut Outbox, id: WorkerId) {
+    let Some(worker) = state.workers.get_mut(&id) else {
+        return;
+    };
     for &(attempt, rank) in &worker.strangers {
         out.send(Send::Stop {
             worker: id,
@@ -135,6 +139,9 @@ fn stop_strangers(worker: &Worker, id: WorkerId, out: &mut Outbox) {
             rank,
         });
     }
+    worker.stop_at = state
+        .now
+        .after(state.config.stop_timeout.max(SHORTEST_WAIT));
 }
 
 /// A worker is alive. One that was given up is used again once the ranks that it kept are gone.
@@ -148,8 +155,8 @@ pub(crate) fn heard(state: &mut State, out: &mut Outbox, id: WorkerId) {
         Link::Broken | Link::Silent => {
             worker.heard_at = now;
             worker.link = Link::Connected;
-            stop_strangers(worker, id, out);
             state.queue_is_stale = true;
+            stop_strangers(state, out, id);
         }
         // Only its inventory tells what it still has.
         Link::Expected => {}

@@ -8,7 +8,7 @@ use spec::offer::Offer;
 use spec::state::JobState;
 use spec::{AttemptId, JobId};
 
-use crate::attempt::{Attempt, AttemptRecord, AttemptState, RankState};
+use crate::attempt::{Attempt, AttemptRecord, AttemptState};
 use crate::check;
 use crate::config::Config;
 use crate::decision::Outbox;
@@ -76,18 +76,10 @@ pub(crate) fn restore(
     state
 }
 
-fn take_up(state: &mut State, mut record: AttemptRecord, device: Device) {
+fn take_up(state: &mut State, record: AttemptRecord, device: Device) {
     let now = state.now;
     let share = record.share();
-    for placement in record
-        .placements
-        .iter_mut()
-        .filter(|placement| placement.is_live())
-    {
-        if record.state == AttemptState::Starting {
-            // Its worker tells again whether it is ready.
-            placement.state = RankState::Starting;
-        }
+    for placement in record.live() {
         // What it offers beyond that it says when it joins.
         let nothing = Offer {
             device,

@@ -84,6 +84,8 @@ pub(crate) struct Worker {
     /// Ranks that run there although no living attempt has them there. What they take is unknown, so that the worker
     /// is given nothing until they are gone.
     pub strangers: BTreeSet<RankId>,
+    /// Strangers still there then are told to stop again.
+    pub stop_at: Time,
     /// What `given` takes together.
     pub taken: Share,
     /// The worker came back with an offer below what it had been given.
@@ -99,6 +101,7 @@ impl Worker {
             heard_at: now,
             given: BTreeMap::new(),
             strangers: BTreeSet::new(),
+            stop_at: now,
             taken: Share::default(),
             overdrawn: false,
         }
@@ -130,6 +133,12 @@ impl Worker {
         self.link = Link::Connected;
         self.heard_at = now;
         self.overdrawn = !self.whole().holds(self.taken);
+    }
+
+    /// When strangers that it still has are told to stop again.
+    pub fn stop_strangers_at(&self) -> Option<Time> {
+        let heeds = self.link == Link::Connected && !self.strangers.is_empty();
+        heeds.then_some(self.stop_at)
     }
 
     /// All that it offers.

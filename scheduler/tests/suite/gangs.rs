@@ -196,6 +196,23 @@ fn a_gang_never_mixes_device_classes() {
 }
 
 #[test]
+fn a_gang_takes_the_device_class_that_needs_fewest_workers() {
+    let mut yard = Yard::new();
+    yard.worker(1, 1);
+    yard.worker(2, 1);
+    yard.joins(
+        3,
+        Offer {
+            device_class: "cpu/b".to_string(),
+            ..offer(2)
+        },
+        Vec::new(),
+    );
+    yard.submit(1, 2, 1);
+    assert_eq!(yard.where_is(attempt(1, 1)), [3, 3]);
+}
+
+#[test]
 fn a_job_that_has_trained_keeps_its_device_class() {
     let mut yard = Yard::new();
     yard.joins(

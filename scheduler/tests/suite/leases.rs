@@ -216,6 +216,23 @@ fn a_worker_with_ranks_that_nobody_wants_is_given_nothing_until_they_are_gone() 
 }
 
 #[test]
+fn ranks_that_nobody_wants_are_told_to_stop_until_they_do() {
+    let mut yard = Yard::new();
+    yard.joins(
+        1,
+        offer(8),
+        vec![has(attempt(7, 3), 0, RankStatus::Running)],
+    );
+    assert!(yard.pass(9_999).is_empty());
+    assert_eq!(
+        words(&yard.pass(10_001)),
+        ["stop job-7#3.0 w1", "stop job-7#3.0 w1"]
+    );
+    yard.exits(attempt(7, 3), 0, "signal 9 (SIGKILL)");
+    assert!(yard.pass(30_000).is_empty());
+}
+
+#[test]
 fn a_worker_that_was_silent_and_speaks_again_is_used_again_once_its_old_ranks_are_gone() {
     let mut yard = Yard::new();
     yard.worker(1, 1);

@@ -1,5 +1,9 @@
 //! The scheduler's behaviour, told through its public face: sentences first, then random events, then a simulated yard.
 
+mod agenda;
+mod deeds;
+mod machine;
+mod simulation;
 mod yard;
 
 mod cancelling;
@@ -10,4 +14,3 @@ mod queueing;
 mod random_events;
 mod restarts;
 mod simulated;
-mod simulation;

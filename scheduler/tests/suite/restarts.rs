@@ -155,7 +155,7 @@ fn records_that_contradict_each_other_cost_an_attempt_and_no_job() {
     yard.worker(1, 2);
     yard.submit(1, 2, 1);
     let whole = yard.store.clone();
-    let torn: [fn(&mut Store); 5] = [
+    let torn: [fn(&mut Store); 6] = [
         |store| store.attempts.clear(),
         |store| {
             store
@@ -178,6 +178,9 @@ fn records_that_contradict_each_other_cost_an_attempt_and_no_job() {
         |store| {
             store.jobs.values_mut().for_each(|job| job.attempts = 5);
         },
+        |store| {
+            store.jobs.values_mut().for_each(|job| job.attempts = 0);
+        },
     ];
     for tear in torn {
         yard.store = whole.clone();
@@ -189,6 +192,13 @@ fn records_that_contradict_each_other_cost_an_attempt_and_no_job() {
         assert_eq!(
             words(&yard.joins(1, offer(2), ranks)),
             ["stop job-1#1.0 w1"]
+        );
+        yard.exits(attempt(1, 1), 0, "signal 15 (SIGTERM)");
+        assert_eq!(yard.state(1), JobState::Starting);
+        let number = yard.scheduler.job(spec::JobId(1)).map(|job| job.attempts);
+        assert!(
+            number >= Some(2),
+            "a number that lived is dealt again: {number:?}"
         );
     }
 }

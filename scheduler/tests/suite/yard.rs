@@ -66,12 +66,24 @@ impl Store {
                 Send::End { attempt, .. } => {
                     assert_eq!(self.attempts[attempt].state, AttemptState::Ending)
                 }
-                Send::Stop { attempt, .. } => {
+                Send::Stop {
+                    worker,
+                    attempt,
+                    rank,
+                } => {
                     let known = self.attempts.get(attempt);
+                    // A rank that runs where no record has it is stopped whatever its attempt does.
+                    let wanted = |record: &&AttemptRecord| {
+                        record
+                            .placement(*rank)
+                            .is_some_and(|rank| rank.is_live() && rank.worker == *worker)
+                    };
+                    let kept = known
+                        .filter(|record| !record.state.is_over())
+                        .filter(wanted);
                     assert!(
-                        known.is_none_or(
-                            |record| record.stopped_at.is_some() || strangers_may(record)
-                        )
+                        kept.is_none_or(|record| record.stopped_at.is_some()),
+                        "{attempt} is not durably stopped"
                     );
                 }
             }
@@ -86,15 +98,6 @@ impl Store {
             self.attempts.values().cloned().collect(),
         )
     }
-}
-
-/// A rank that runs where no record has it is stopped whatever its attempt does.
-fn strangers_may(record: &AttemptRecord) -> bool {
-    record.state.is_over()
-        || record
-            .placements
-            .iter()
-            .any(|placement| !placement.is_live())
 }
 
 fn through_json<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
