@@ -84,6 +84,8 @@ pub(crate) struct LinearBackward {
     pub bias_gradient: Option<View>,
     /// `(N, inputs)`
     pub x_gradient: Option<View>,
+    /// What the plan grants.
+    pub work: View,
 }
 
 /// Windows that slide over height and width.

@@ -22,7 +22,8 @@ mod record;
 mod reference;
 
 pub use cpu::device_class;
-pub use engine::{Engine, StepResult, Times};
+pub use engine::apply::StepResult;
+pub use engine::{Engine, Times};
 pub use error::Error;
 pub use float::Float;
 pub use layers::cross_entropy::Sums;

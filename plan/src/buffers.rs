@@ -112,21 +112,19 @@ pub(crate) fn lay_out(
             stage.indices =
                 Some(buffers.add(name("indices"), bytes, index..=clock.backward(index)));
         }
-        if let StageKind::Window(window) = &stage.kind {
-            let work = &window.work;
-            stage.forward_work = Some(buffers.add(
-                name("forward work"),
-                words(work.forward_words)?,
-                index..=index,
-            ));
-            if state.trains {
-                let when = clock.backward(index);
-                stage.backward_work = Some(buffers.add(
-                    name("backward work"),
-                    words(work.backward_words)?,
-                    when..=when,
-                ));
-            }
+        let (forward, backward) = match &stage.kind {
+            StageKind::Window(window) => (window.work.forward_words, window.work.backward_words),
+            StageKind::Dense(dense) => (0, dense.work.words),
+            StageKind::Pool(_) | StageKind::Relu => (0, 0),
+        };
+        if forward > 0 {
+            stage.forward_work =
+                Some(buffers.add(name("forward work"), words(forward)?, index..=index));
+        }
+        if backward > 0 && state.trains {
+            let when = clock.backward(index);
+            stage.backward_work =
+                Some(buffers.add(name("backward work"), words(backward)?, when..=when));
         }
         source = stage.output;
     }

@@ -1,10 +1,10 @@
 //! The plan of a job on its data, memory of data and collective included.
 
+use spec::DatasetManifest;
 use spec::checkpoint::DataFacts;
 use spec::dataset::Split;
 use spec::footprint::reader_bytes;
 use spec::job::Job;
-use spec::DatasetManifest;
 
 use crate::error::Error;
 use crate::plan::{Mode, Plan, Request, plan};
@@ -29,7 +29,10 @@ pub fn for_job(job: &Job, facts: &DataFacts, reads: &[Reads<'_>]) -> Result<Plan
     let microbatch = job.microbatch_size();
     // After the loss of others a rank may compute the whole batch.
     let samples = microbatch as u64 * u64::from(job.training.microbatches);
-    let readers: u64 = reads.iter().map(|read| reader_bytes(read.manifest, read.split, samples)).sum();
+    let readers: u64 = reads
+        .iter()
+        .map(|read| reader_bytes(read.manifest, read.split, samples))
+        .sum();
     let collective = match job.resources.ranks {
         1 => 0,
         ranks => u64::from(ranks) * COLLECTIVE_BYTES,

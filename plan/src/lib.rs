@@ -6,6 +6,7 @@
 
 mod arena;
 mod buffers;
+mod dense;
 mod error;
 mod job;
 mod op;
@@ -18,6 +19,7 @@ mod window;
 mod tests;
 
 pub use buffers::{Buffer, Places};
+pub use dense::DenseWork;
 pub use error::Error;
 pub use job::{Reads, for_job};
 pub use op::{Conv2d, Linear, MaxPool2d, Op};

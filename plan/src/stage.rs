@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::dense::DenseWork;
 use crate::op::{Conv2d, Linear, MaxPool2d, Op};
 use crate::resolve::Layer;
 use crate::window::WindowWork;
@@ -61,6 +62,8 @@ pub struct Dense {
     pub linear: Linear,
     /// Whether a relu follows it.
     pub relu: bool,
+    /// How its backward pass is cut into work.
+    pub work: DenseWork,
 }
 
 /// A convolution with the relu and the pooling that follow it.
@@ -100,10 +103,14 @@ pub(crate) fn stages(
             Op::Flatten => continue,
             Op::Relu => StageKind::Relu,
             Op::MaxPool2d(pool) => StageKind::Pool(*pool),
-            Op::Linear(linear) => StageKind::Dense(Dense {
-                linear: *linear,
-                relu: take_relu(&mut at),
-            }),
+            Op::Linear(linear) => {
+                let work = DenseWork::new(linear, samples, threads).ok_or(first)?;
+                StageKind::Dense(Dense {
+                    linear: *linear,
+                    relu: take_relu(&mut at),
+                    work,
+                })
+            }
             Op::Conv2d(conv) => {
                 let relu = take_relu(&mut at);
                 let pool = match layers.get(at).map(|layer| &layer.kind) {

@@ -93,20 +93,19 @@ pub(crate) fn pool_forward(
     indices: &mut [u8],
 ) {
     let [height, width] = pool.input;
-    if halves(pool) && !indices.is_empty() {
+    if halves(pool) {
         let ([out_height, out_width], pitch) = (pool.output, side.pitch);
-        let channels = flat.chunks_exact(side.leading);
-        let outputs = y
-            .chunks_exact_mut(out_height * out_width)
-            .zip(indices.chunks_exact_mut(out_height * out_width));
-        for (flat, (y, indices)) in channels.zip(outputs) {
-            let rows = y
-                .chunks_exact_mut(out_width)
-                .zip(indices.chunks_exact_mut(out_width));
-            for (row, (y, indices)) in rows.enumerate() {
-                let above = &flat[2 * row * pitch..][..2 * out_width];
-                let below = &flat[(2 * row + 1) * pitch..][..2 * out_width];
-                halve(above.as_chunks().0, below.as_chunks().0, y, indices);
+        for (channel, flat) in flat.chunks_exact(side.leading).enumerate() {
+            for row in 0..out_height {
+                let first = (channel * out_height + row) * out_width;
+                let range = first..first + out_width;
+                let above = flat[2 * row * pitch..][..2 * out_width].as_chunks().0;
+                let below = flat[(2 * row + 1) * pitch..][..2 * out_width].as_chunks().0;
+                if indices.is_empty() {
+                    halve_values(above, below, &mut y[range]);
+                } else {
+                    halve(above, below, &mut y[range.clone()], &mut indices[range]);
+                }
             }
         }
         return;
@@ -136,6 +135,20 @@ fn halve(above: &[[f32; 2]], below: &[[f32; 2]], y: &mut [f32], indices: &mut [u
             place = if take { at } else { place };
         }
         (*y, *index) = (largest, place);
+    }
+}
+
+/// One row of pooled values from two rows.
+#[inline(always)]
+fn halve_values(above: &[[f32; 2]], below: &[[f32; 2]], y: &mut [f32]) {
+    for ((&[a, b], &[c, d]), y) in above.iter().zip(below).zip(y) {
+        *y = [b, c, d].into_iter().fold(a, |largest, value| {
+            if value > largest || value.is_nan() {
+                value
+            } else {
+                largest
+            }
+        });
     }
 }
 

@@ -1,10 +1,10 @@
 //! Products with a weight matrix.
 
-use plan::Dense;
+use plan::{Dense, TILE};
 
 use crate::backend::{LinearBackward, LinearForward, MatMul, View};
 use crate::cpu::device::Cpu;
-use crate::cpu::product::{Dots, Steps};
+use crate::cpu::product::{Columns, Dots, PanelHeight, Rows, Start, Steps, pack};
 use crate::cpu::shared::Shared;
 use crate::pool::Pool;
 use crate::reference::pointwise::mask;
@@ -53,7 +53,6 @@ impl MatMul for Cpu {
 
     fn linear_backward(&mut self, dense: &Dense, samples: usize, at: LinearBackward) {
         let (inputs, outputs) = (dense.linear.inputs, dense.linear.outputs);
-        let pool = &*self.pool;
         let [y, bias, dx] =
             [at.y, at.bias_gradient, at.x_gradient].map(|view| view.unwrap_or(View::EMPTY));
         let views = [
@@ -64,10 +63,12 @@ impl MatMul for Cpu {
             at.weight_gradient,
             bias,
             dx,
+            at.work,
         ];
-        let [x, weight, y, dy, dw, db, dx]: [&mut [f32]; 7] = self.arena.numbers(views);
+        let [x, weight, y, dy, dw, db, dx, scratch]: [&mut [f32]; 8] = self.arena.numbers(views);
+        let arch = self.arch;
         if dense.relu {
-            mask(y, dy);
+            arch.dispatch(|| mask::<f32>(y, dy));
         }
         db.fill(0.0);
         for dy in dy.chunks_exact(outputs) {
@@ -75,62 +76,86 @@ impl MatMul for Cpu {
                 *db += dy;
             }
         }
-        product(
-            pool,
-            [outputs, inputs, samples],
-            dw,
-            (dy, 1, outputs),
-            (x, inputs, 1),
-        );
+        let mut product = Product {
+            arch,
+            pool: &self.pool,
+            dense,
+            scratch,
+        };
+        product.run([outputs, inputs, samples], dw, x, |output, sample| {
+            dy[sample * outputs + output]
+        });
         if !dx.is_empty() {
-            product(
-                pool,
-                [samples, inputs, outputs],
-                dx,
-                (dy, outputs, 1),
-                (weight, inputs, 1),
-            );
+            product.run([samples, inputs, outputs], dx, weight, |sample, output| {
+                dy[sample * outputs + output]
+            });
         }
     }
 }
 
-/// A matrix, the words from one row to the next, and from one column to the next.
-type Strided<'a> = (&'a [f32], usize, usize);
+/// Products whose right side is read along its rows, strip by strip.
+struct Product<'a> {
+    arch: pulp::Arch,
+    pool: &'a Pool,
+    dense: &'a Dense,
+    scratch: &'a mut [f32],
+}
 
-/// `out = left · right`; `out: (m, n)`, summed over `k`.
-fn product(pool: &Pool, [m, n, k]: [usize; 3], out: &mut [f32], left: Strided, right: Strided) {
-    let (a, b) = (left.0, right.0);
-    if k == 0 {
-        out.fill(0.0);
-        return;
-    }
-    assert!(out.len() >= m * n && a.len() >= m * k && b.len() >= k * n);
-    let parallelism = match pool.threads() {
-        1 => gemm::Parallelism::None,
-        threads => gemm::Parallelism::Rayon(threads),
-    };
-    // SAFETY: the matrices are dense, in one order or the other, and as large as asserted; `out` overlaps neither.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            false,
-            a.as_ptr(),
-            left.2 as isize,
-            left.1 as isize,
-            b.as_ptr(),
-            right.2 as isize,
-            right.1 as isize,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+impl Product<'_> {
+    /// `out = left · right`; `out: (m, n)`, `right: (k, n)`.
+    fn run(
+        &mut self,
+        [m, n, k]: [usize; 3],
+        out: &mut [f32],
+        right: &[f32],
+        left: impl Fn(usize, usize) -> f32,
+    ) {
+        if k == 0 || m == 0 {
+            out.fill(0.0);
+            return;
+        }
+        let (arch, work) = (self.arch, &self.dense.work);
+        let (packed, strips) = self.scratch.split_at_mut(work.packed);
+        let height = arch.dispatch(PanelHeight { rows: m });
+        pack(height, m, k, packed, left);
+        assert!(out.len() == m * n && right.len() >= k * n);
+        let (packed, strips, matrix) = (&*packed, Shared::new(strips), Shared::new(out));
+        self.pool.for_each(n.div_ceil(TILE), |thread, strip| {
+            let columns = strip * TILE..n.min((strip + 1) * TILE);
+            // SAFETY: each thread has its own strip.
+            let strip = unsafe { strips.part(thread * work.strip..(thread + 1) * work.strip) };
+            for first in (0..k).step_by(work.strip_rows) {
+                let last = k.min(first + work.strip_rows);
+                for (row, strip) in (first..last).zip(strip.chunks_exact_mut(TILE)) {
+                    let right = &right[row * n + columns.start..row * n + columns.end];
+                    match <&[f32; TILE]>::try_from(right) {
+                        Ok(whole) => strip.copy_from_slice(whole),
+                        Err(_) => {
+                            strip[..right.len()].copy_from_slice(right);
+                            strip[right.len()..].fill(0.0);
+                        }
+                    }
+                }
+                arch.dispatch(Rows {
+                    rows: m,
+                    left: packed,
+                    skipped: [first, k - last],
+                    right: strip,
+                    steps: Steps {
+                        counts: [1, 1, last - first],
+                        strides: [0, 0, TILE],
+                    },
+                    start: if first == 0 {
+                        Start::Zero
+                    } else {
+                        Start::Output
+                    },
+                    relu: false,
+                    columns: TILE,
+                    // SAFETY: each strip has its own columns of the matrix.
+                    out: unsafe { Columns::some(matrix.start(), m, n, columns.clone()) },
+                });
+            }
+        });
     }
 }

@@ -2,6 +2,9 @@
 //! of the right one; `Dots` runs along both. What a value is summed from, and in which order, depends on neither the tile
 //! that it falls into nor its neighbours: an output's bits are the same whatever ran beside it.
 
+use std::marker::PhantomData;
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 /// Rows of a tile of `Rows` where there are 32 wide registers, and where there are fewer.
@@ -88,18 +91,69 @@ pub(crate) struct Rows<'a> {
     pub rows: usize,
     /// The left side, packed with the height that [`PanelHeight`] gives.
     pub left: &'a [f32],
+    /// Columns of the packed left side that stand before and after those multiplied.
+    pub skipped: [usize; 2],
     /// The right side.
     pub right: &'a [f32],
     /// Where its rows begin.
     pub steps: Steps,
-    /// One per row, or none.
-    pub bias: &'a [f32],
+    /// Where the sums begin.
+    pub start: Start<'a>,
     /// Whether negative sums become 0.
     pub relu: bool,
-    /// Columns, a multiple of [`plan::TILE`]: also the pitch of `out`.
+    /// Columns of the right side, a multiple of [`plan::TILE`].
     pub columns: usize,
-    /// `(rows, columns)`
-    pub out: &'a mut [f32],
+    /// `(rows, columns of out)`
+    pub out: Columns<'a>,
+}
+
+/// Where the sums of a product begin.
+#[derive(Clone, Copy)]
+pub(crate) enum Start<'a> {
+    /// At 0.
+    Zero,
+    /// At one value per row.
+    Bias(&'a [f32]),
+    /// At what the output holds: the product goes on where it stopped, to the same bits.
+    Output,
+}
+
+/// Columns of a matrix that one product writes.
+pub(crate) struct Columns<'a> {
+    start: *mut f32,
+    pitch: usize,
+    count: usize,
+    rows: usize,
+    borrowed: PhantomData<&'a mut [f32]>,
+}
+
+impl<'a> Columns<'a> {
+    /// All `pitch` columns of `matrix`.
+    pub fn all(matrix: &'a mut [f32], pitch: usize) -> Self {
+        let (start, rows) = (matrix.as_mut_ptr(), matrix.len() / pitch);
+        Columns {
+            start,
+            pitch,
+            count: pitch,
+            rows,
+            borrowed: PhantomData,
+        }
+    }
+
+    /// The columns `range` of a matrix of `rows` rows, `pitch` apart.
+    ///
+    /// # Safety
+    /// `start` points to such a matrix, which outlives `'a`, and nobody else touches these columns meanwhile.
+    pub unsafe fn some(start: *mut f32, rows: usize, pitch: usize, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= pitch);
+        Columns {
+            start: start.wrapping_add(range.start),
+            pitch,
+            count: range.len(),
+            rows,
+            borrowed: PhantomData,
+        }
+    }
 }
 
 impl WithSimd for Rows<'_> {
@@ -108,26 +162,28 @@ impl WithSimd for Rows<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (depth, height) = (self.steps.rows(), share(self.rows, ROWS[registers::<S>()]));
+        let packed = self.skipped[0] + depth + self.skipped[1];
         assert!(
-            self.columns.is_multiple_of(2 * S::F32_LANES) && self.left.len() >= self.rows * depth
+            self.columns.is_multiple_of(2 * S::F32_LANES) && self.left.len() >= self.rows * packed
         );
-        assert!(
-            self.steps.end(self.columns) <= self.right.len()
-                && self.rows * self.columns <= self.out.len()
-        );
-        assert!(self.bias.is_empty() || self.bias.len() >= self.rows);
+        assert!(self.steps.end(self.columns) <= self.right.len());
+        assert!(self.rows <= self.out.rows && self.out.count <= self.columns);
+        if let Start::Bias(bias) = self.start {
+            assert!(bias.len() >= self.rows);
+        }
         for first in (0..self.rows).step_by(height) {
+            let count = height.min(self.rows - first);
+            let left = &self.left[first * packed + self.skipped[0] * count..];
             let tile = RowsTile {
                 task: &self,
-                left: &self.left[first * depth..],
+                left,
                 first,
-                out: self.out.as_ptr().cast_mut(),
             };
-            for column in (0..self.columns).step_by(2 * S::F32_LANES) {
-                // SAFETY: the assertions above keep every access of the tile inside its slice; `out` is borrowed
-                // mutably, and nothing else reads or writes it meanwhile.
+            for column in (0..self.out.count).step_by(2 * S::F32_LANES) {
+                // SAFETY: the assertions above keep every access of the tile inside its slice and inside the columns
+                // that are this product's own.
                 unsafe {
-                    match height.min(self.rows - first) {
+                    match count {
                         1 => tile.run::<S, 1>(simd, column),
                         2 => tile.run::<S, 2>(simd, column),
                         3 => tile.run::<S, 3>(simd, column),
@@ -151,12 +207,12 @@ struct RowsTile<'a> {
     task: &'a Rows<'a>,
     left: &'a [f32],
     first: usize,
-    out: *mut f32,
 }
 
 impl RowsTile<'_> {
     /// # Safety
-    /// The panel has `M` rows, and two vectors from `column` on lie inside every row of both sides.
+    /// The panel has `M` rows, two vectors from `column` on lie inside every row of the right side, and `column` inside
+    /// the output.
     #[inline(always)]
     unsafe fn run<S: Simd, const M: usize>(&self, simd: S, column: usize) {
         let task = self.task;
@@ -165,13 +221,23 @@ impl RowsTile<'_> {
             strides,
         } = task.steps;
         let mut sums = [[simd.splat_f32s(0.0); 2]; M];
-        if !task.bias.is_empty() {
-            for (row, sums) in sums.iter_mut().enumerate() {
-                *sums = [simd.splat_f32s(task.bias[self.first + row]); 2];
-            }
-        }
         // SAFETY: see above; the left side holds M values per row of the right one.
         unsafe {
+            match task.start {
+                Start::Zero => {}
+                Start::Bias(bias) => {
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        *sums = [simd.splat_f32s(bias[self.first + row]); 2];
+                    }
+                }
+                Start::Output => {
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        for (part, sum) in sums.iter_mut().enumerate() {
+                            *sum = simd.partial_load_f32s(self.out::<S>(row, column, part));
+                        }
+                    }
+                }
+            }
             let mut left = self.left.as_ptr();
             for a in 0..outer {
                 for b in 0..middle {
@@ -192,18 +258,34 @@ impl RowsTile<'_> {
                 }
             }
             for (row, sums) in sums.into_iter().enumerate() {
-                let out = self.out.add((self.first + row) * task.columns + column);
                 for (part, mut sum) in sums.into_iter().enumerate() {
                     if task.relu {
                         let zero = simd.splat_f32s(0.0);
                         // A comparison, not a maximum: NaN stays.
                         sum = simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum);
                     }
-                    out.add(part * S::F32_LANES)
-                        .cast::<S::f32s>()
-                        .write_unaligned(sum);
+                    simd.partial_store_f32s(self.out::<S>(row, column, part), sum);
                 }
             }
+        }
+    }
+
+    /// The words of the output that one vector stands for: fewer than its lanes past the last column.
+    ///
+    /// # Safety
+    /// The row lies inside the output.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn out<S: Simd>(&self, row: usize, column: usize, part: usize) -> &mut [f32] {
+        let out = &self.task.out;
+        let first = (column + part * S::F32_LANES).min(out.count);
+        let count = S::F32_LANES.min(out.count - first);
+        // SAFETY: the words lie inside this product's own columns, and one slice of them is alive at a time.
+        unsafe {
+            std::slice::from_raw_parts_mut(
+                out.start.add((self.first + row) * out.pitch + first),
+                count,
+            )
         }
     }
 }

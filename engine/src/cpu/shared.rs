@@ -26,6 +26,11 @@ impl<'a, T> Shared<'a, T> {
         }
     }
 
+    /// Where the whole begins, for parts that are no stretch of it.
+    pub fn start(&self) -> *mut T {
+        self.start
+    }
+
     /// One part; none if the whole is empty, as an absent operand is.
     ///
     /// # Safety

@@ -6,7 +6,7 @@ use plan::{MaxPool2d, Window};
 use crate::backend::{View, WindowBackward, WindowForward, Windows};
 use crate::cpu::device::Cpu;
 use crate::cpu::layout::{add_rows, compact, pool_forward, spread, steps, unfold, unpool};
-use crate::cpu::product::{Dots, PanelHeight, Rows, pack};
+use crate::cpu::product::{Columns, Dots, PanelHeight, Rows, Start, pack};
 use crate::cpu::shared::Shared;
 use crate::reference::window::{max_pool_backward, max_pool_forward};
 
@@ -51,12 +51,17 @@ impl Windows for Cpu {
             arch.dispatch(Rows {
                 rows: conv.filters,
                 left: packed,
+                skipped: [0, 0],
                 right: source,
                 steps,
-                bias,
+                start: if bias.is_empty() {
+                    Start::Zero
+                } else {
+                    Start::Bias(bias)
+                },
                 relu: window.relu,
                 columns: side.leading,
-                out: flat,
+                out: Columns::all(flat, side.leading),
             });
             match &window.pool {
                 Some(pool) => arch.dispatch(|| pool_forward(side, pool, flat, y, indices)),
@@ -165,12 +170,13 @@ impl Windows for Cpu {
                 arch.dispatch(Rows {
                     rows: conv.channels,
                     left: packed,
+                    skipped: [0, 0],
                     right: placed,
                     steps: steps(back, conv.filters, conv.kernel),
-                    bias: &[],
+                    start: Start::Zero,
                     relu: false,
                     columns: back.leading,
-                    out: dx_flat,
+                    out: Columns::all(dx_flat, back.leading),
                 });
                 compact(dx_flat, back.leading, back.pitch, conv.input, dx);
             }

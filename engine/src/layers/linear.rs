@@ -49,6 +49,11 @@ pub(crate) fn backward(
         weight_gradient,
         bias_gradient,
         x_gradient: batch.x_gradient,
+        work: views.buffer(
+            stage
+                .backward_work
+                .expect("a layer that trains has workspace"),
+        ),
     };
     device.linear_backward(dense, samples, at);
 }
