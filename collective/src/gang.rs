@@ -6,13 +6,18 @@ mod gather;
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::exchange::{Exchange, Traffic};
+use crate::exchange::Exchange;
 use crate::fence::Fence;
+use crate::line::Traffic;
 use crate::program::Program;
 use crate::scratch::Scratch;
 use crate::slice::{BLOCK_BYTES, GRAIN, slices};
 use crate::transport::Transport;
 use crate::tree::deal;
+
+/// Adds element by element, `into` being the left operand: called as `add(offset, into, from)`, where the offset is that of
+/// the two in the record, in bytes, so that the adder knows the element type there.
+pub type Adder<'a> = dyn Fn(usize, &mut [u8], &[u8]) + 'a;
 
 /// One rank's seat at the table. After a failed operation it is of no further use: the survivors meet again under a new
 /// fence. Dropped in good order, it tells the peers that it leaves.

@@ -61,11 +61,11 @@ mod tests {
                 for number in 0..blocks(slice, grains * GRAIN) {
                     let block = block(slice, grains * GRAIN, number);
                     prop_assert_eq!(block.start, at);
-                    prop_assert!(!block.is_empty() && block.start % GRAIN == 0);
+                    prop_assert!(!block.is_empty() && block.start.is_multiple_of(GRAIN));
                     at = block.end;
                 }
                 prop_assert_eq!(slice.end, at);
-                prop_assert!(at % GRAIN == 0 || at == record_bytes);
+                prop_assert!(at.is_multiple_of(GRAIN) || at == record_bytes);
             }
             prop_assert_eq!(at, record_bytes);
             let longest = slices.iter().map(Range::len).max();

@@ -1,6 +1,7 @@
 //! Lines between processes: one TCP connection per pair of ranks, non-blocking, watched together by one epoll. Edges are
 //! enough, because a gang waits only after every line that it wants something of has given 0.
 
+mod card;
 mod meet;
 
 use std::io::{self, IoSlice, IoSliceMut, Read};

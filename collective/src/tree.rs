@@ -187,7 +187,7 @@ mod tests {
     fn eight_over_three_is_dealt_three_three_two() {
         assert_eq!(deal(8, 3), [0..3, 3..6, 6..8]);
         assert_eq!(deal(2, 4), [0..1, 1..2, 2..2, 2..2]);
-        assert_eq!(deal(8, 1), [0..8]);
+        assert_eq!(deal(8, 1), vec![0..8; 1]);
         assert_eq!(deal(8, 0), []);
     }
 

@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::exchange::{Admission, Job, Ticket};
+
 use crate::frame::{Mismatch, Phase};
-use crate::gang::{Gang, Progress};
+use crate::gang::{Adder, Gang, Progress};
 use crate::program::{Home, Program};
 use crate::scratch::Scratch;
 use crate::slice::{block, blocks, cut};
 use crate::tree::{Node, RootIter};
+use crate::work::{Admission, Ticket, Work};
 
 impl Gang {
     /// Folds the step's record over all `present` microbatches. `roots` are this rank's subtree sums, as its
@@ -34,7 +35,7 @@ impl Gang {
         present: u32,
         roots: &[(Node, &[u8])],
         record: &mut [u8],
-        add: &dyn Fn(usize, &mut [u8], &[u8]),
+        add: &Adder<'_>,
         deadline: Duration,
     ) -> Result<(), Error> {
         self.check(operation, present, roots, record)?;
@@ -122,7 +123,7 @@ struct Fold<'a> {
     folded: u32,
     roots: &'a [(Node, &'a [u8])],
     record: &'a mut [u8],
-    add: &'a dyn Fn(usize, &mut [u8], &[u8]),
+    add: &'a Adder<'a>,
 }
 
 impl Fold<'_> {
@@ -202,7 +203,7 @@ impl Fold<'_> {
     }
 }
 
-impl Job for Fold<'_> {
+impl Work for Fold<'_> {
     fn subject(&self) -> u32 {
         self.present
     }

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::exchange::{Admission, Job, Ticket};
+
 use crate::frame::{Mismatch, Phase};
 use crate::gang::Gang;
+use crate::work::{Admission, Ticket, Work};
 
 /// Bytes of a value.
 const VALUE: usize = 32;
@@ -50,13 +51,13 @@ impl Gang {
             sent: Turn::Done,
             received: Turn::Done,
         };
-        let mut job = Gather {
+        let mut work = Gather {
             mine: *mine,
             values,
         };
-        self.exchange.run(operation, &mut job, deadline)?;
+        self.exchange.run(operation, &mut work, deadline)?;
         self.last_gather = Some(operation);
-        Ok(job.values.iter().map(|value| value.bytes).collect())
+        Ok(work.values.iter().map(|value| value.bytes).collect())
     }
 }
 
@@ -81,7 +82,7 @@ enum Turn {
     Done,
 }
 
-impl Job for Gather {
+impl Work for Gather {
     fn subject(&self) -> u32 {
         0
     }

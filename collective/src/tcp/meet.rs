@@ -2,7 +2,7 @@
 //! and rank and gets a welcome; whoever shows anything else, or nothing, is sent away or left standing, and the meeting
 //! goes on.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use crate::error::Error;
 use crate::fence::Fence;
 use crate::frame::{Frame, HEADER, Mismatch, Phase};
+use crate::tcp::card::{Card, Refusal, Stranger};
 use crate::tcp::{Listener, Tcp};
 
 /// How long a caller waits before it tries a lower rank again.
@@ -72,75 +73,6 @@ impl Listener {
             meeting.hear();
         }
         Tcp::seated(rank, meeting.seats, addresses).map_err(failed("keep connections"))
-    }
-}
-
-/// What this rank shows and expects to be shown.
-#[derive(Clone, Copy)]
-struct Card {
-    rank: usize,
-    ranks: usize,
-    fence: Fence,
-}
-
-impl Card {
-    fn write(self, phase: Phase, to: usize, stream: &mut TcpStream) -> io::Result<()> {
-        // Into the empty buffer of a new connection: it fits whole, or something is wrong with the connection.
-        stream.write_all(&Frame::bare(phase, self.fence, self.rank, to, self.ranks).encode())
-    }
-
-    /// Whether `frame` is the `phase` of a peer of this gang to this rank.
-    fn check(self, phase: Phase, frame: &Frame) -> Result<(), Refusal> {
-        if frame.fence != self.fence {
-            return Err(Refusal::Fence(frame.fence));
-        }
-        Mismatch::check("phase", phase as u64, frame.phase as u64)?;
-        Mismatch::check("receiver", self.rank as u64, frame.receiver.into())?;
-        Mismatch::check("ranks", self.ranks as u64, frame.subject.into())?;
-        Ok(())
-    }
-}
-
-/// Why a caller, or one called, is not who it should be.
-enum Refusal {
-    Fence(Fence),
-    Card(Mismatch),
-}
-
-impl From<Mismatch> for Refusal {
-    fn from(mismatch: Mismatch) -> Self {
-        Refusal::Card(mismatch)
-    }
-}
-
-/// A connection whose other end has not said who it is.
-struct Stranger {
-    stream: TcpStream,
-    header: [u8; HEADER],
-    read: usize,
-}
-
-impl Stranger {
-    fn new(stream: TcpStream) -> Self {
-        Stranger {
-            stream,
-            header: [0; HEADER],
-            read: 0,
-        }
-    }
-
-    /// The header, once it has come whole.
-    fn hear(&mut self) -> io::Result<Option<[u8; HEADER]>> {
-        while self.read < HEADER {
-            match self.stream.read(&mut self.header[self.read..]) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => self.read += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Some(self.header))
     }
 }
 
@@ -255,7 +187,14 @@ impl Meeting {
         (0..self.me.ranks).filter(|&rank| rank != self.me.rank && self.seats[rank].is_none())
     }
 
-    fn is_complete(&self) -> bool {
+    /// Whether everyone is here. A caller whose connection has ended by then has its seat yet to claim.
+    fn is_complete(&mut self) -> bool {
+        if self.absent().next().is_some() {
+            return false;
+        }
+        for seat in &mut self.seats[self.me.rank + 1..] {
+            seat.take_if(|stream| !is_alive(stream));
+        }
         self.absent().next().is_none()
     }
 

@@ -1,4 +1,4 @@
-use std::io::IoSlice;
+use std::io::{IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::thread;
 
