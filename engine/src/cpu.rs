@@ -12,6 +12,7 @@ mod reduce;
 mod rowwise;
 mod shared;
 mod update;
+mod wide;
 mod window;
 
 pub use class::device_class;

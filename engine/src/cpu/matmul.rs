@@ -6,8 +6,8 @@ use crate::backend::{LinearBackward, LinearForward, MatMul, View};
 use crate::cpu::device::Cpu;
 use crate::cpu::product::{Columns, Dots, PanelHeight, Rows, Start, Steps, pack};
 use crate::cpu::shared::Shared;
+use crate::cpu::wide::{Mask, Relu};
 use crate::pool::Pool;
-use crate::reference::pointwise::mask;
 
 /// Words of a row that one pass multiplies, so that a tile's rows stay in the first cache.
 const CHUNK: usize = 1024;
@@ -44,9 +44,9 @@ impl MatMul for Cpu {
                 for (y, bias) in y.iter_mut().zip(bias) {
                     *y += bias;
                 }
-                if dense.relu {
-                    crate::reference::pointwise::relu(y);
-                }
+            }
+            if dense.relu {
+                arch.dispatch(Relu(y));
             }
         });
     }
@@ -68,7 +68,7 @@ impl MatMul for Cpu {
         let [x, weight, y, dy, dw, db, dx, scratch]: [&mut [f32]; 8] = self.arena.numbers(views);
         let arch = self.arch;
         if dense.relu {
-            arch.dispatch(|| mask::<f32>(y, dy));
+            arch.dispatch(Mask { y, gradient: dy });
         }
         db.fill(0.0);
         for dy in dy.chunks_exact(outputs) {

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::{Reduce, View};
 use crate::cpu::device::Cpu;
-use crate::reference::reduce::{BLOCK, block_digest, block_square_norm};
+use crate::cpu::wide::{Digest, SquareNorm};
+use crate::reference::reduce::BLOCK;
 
 /// Blocks whose sums are kept at once.
 const GROUP: usize = 256;
@@ -19,7 +20,10 @@ impl Reduce for Cpu {
             let blocks = group.len().div_ceil(BLOCK);
             pool.for_each(blocks, |_, block| {
                 let values = &group[block * BLOCK..group.len().min((block + 1) * BLOCK)];
-                let sum = arch.dispatch(|| block_square_norm(values, divisor as f32));
+                let sum = arch.dispatch(SquareNorm {
+                    block: values,
+                    divisor: divisor as f32,
+                });
                 sums[block].store(sum.to_bits(), Ordering::Relaxed);
             });
             for sum in &sums[..blocks] {
@@ -36,9 +40,10 @@ impl Reduce for Cpu {
         self.pool.for_each(words.len().div_ceil(BLOCK), |_, block| {
             let first = block * BLOCK;
             let values = &words[first..words.len().min(first + BLOCK)];
-            let more = self
-                .arch
-                .dispatch(|| block_digest(values, number.wrapping_add(first as u64)));
+            let more = self.arch.dispatch(Digest {
+                block: values,
+                number: number.wrapping_add(first as u64),
+            });
             for (sum, more) in sums.iter().zip(more) {
                 sum.fetch_add(more, Ordering::Relaxed);
             }

@@ -3,7 +3,7 @@
 use crate::backend::{Adam, AdamOperands, Sgd, SgdOperands, Update, View};
 use crate::cpu::device::Cpu;
 use crate::cpu::shared::Shared;
-use crate::reference::update::{block_adam, block_sgd};
+use crate::cpu::wide::{AdamBlock, SgdBlock};
 
 /// Words that one thread takes at a time.
 const BLOCK: usize = 16 << 10;
@@ -24,7 +24,12 @@ impl Update for Cpu {
             // SAFETY: blocks do not overlap.
             let [parameters, momentum] =
                 [&parameters, &momentum].map(|all| unsafe { all.part(range.clone()) });
-            arch.dispatch(|| block_sgd(sgd, parameters, &gradient[range], momentum));
+            arch.dispatch(SgdBlock {
+                sgd,
+                parameters,
+                gradient: &gradient[range],
+                momentum,
+            });
         });
     }
 
@@ -44,7 +49,13 @@ impl Update for Cpu {
             // SAFETY: blocks do not overlap.
             let [parameters, first, second] =
                 [0, 1, 2].map(|which| unsafe { all[which].part(range.clone()) });
-            arch.dispatch(|| block_adam(adam, parameters, &gradient[range], first, second));
+            arch.dispatch(AdamBlock {
+                adam,
+                parameters,
+                gradient: &gradient[range],
+                first,
+                second,
+            });
         });
     }
 }

@@ -5,9 +5,10 @@ use plan::{MaxPool2d, Window};
 
 use crate::backend::{View, WindowBackward, WindowForward, Windows};
 use crate::cpu::device::Cpu;
-use crate::cpu::layout::{add_rows, compact, pool_forward, spread, steps, unfold, unpool};
+use crate::cpu::layout::{compact, spread, steps};
 use crate::cpu::product::{Columns, Dots, PanelHeight, Rows, Start, pack};
 use crate::cpu::shared::Shared;
+use crate::cpu::wide::{PoolForward, Unfold, Unpool};
 use crate::reference::window::{max_pool_backward, max_pool_forward};
 
 impl Windows for Cpu {
@@ -47,7 +48,12 @@ impl Windows for Cpu {
             };
             let (source, flat) = lane.split_at_mut(side.words);
             let x = &x[sample * conv.inputs()..(sample + 1) * conv.inputs()];
-            arch.dispatch(|| unfold(conv, side, x, source));
+            arch.dispatch(Unfold {
+                conv,
+                side,
+                x,
+                source,
+            });
             arch.dispatch(Rows {
                 rows: conv.filters,
                 left: packed,
@@ -64,7 +70,13 @@ impl Windows for Cpu {
                 out: Columns::all(flat, side.leading),
             });
             match &window.pool {
-                Some(pool) => arch.dispatch(|| pool_forward(side, pool, flat, y, indices)),
+                Some(pool) => arch.dispatch(PoolForward {
+                    side,
+                    pool,
+                    flat,
+                    y,
+                    indices,
+                }),
                 None => compact(flat, side.leading, side.pitch, conv.output, y),
             }
         });
@@ -138,15 +150,20 @@ impl Windows for Cpu {
                 let source = &mut sources[at * words..(at + 1) * words];
                 let indices = &indices[range.start * index_bytes..range.end * index_bytes];
                 let y = if window.relu { &y[range.clone()] } else { &[] };
-                arch.dispatch(|| {
-                    unfold(
-                        conv,
-                        side,
-                        &x[sample * inputs..(sample + 1) * inputs],
-                        source,
-                    );
-                    unpool(window, y, &dy[range], indices, flat);
-                    add_rows(flat, side.leading, db);
+                let x = &x[sample * inputs..(sample + 1) * inputs];
+                arch.dispatch(Unfold {
+                    conv,
+                    side,
+                    x,
+                    source,
+                });
+                arch.dispatch(Unpool {
+                    window,
+                    y,
+                    y_gradient: &dy[range],
+                    indices,
+                    flat,
+                    sums: db,
                 });
             }
             arch.dispatch(Dots {
@@ -166,7 +183,7 @@ impl Windows for Cpu {
             let (placed, dx_flat) = rest.split_at_mut(back.words);
             for (at, dx) in dx.chunks_exact_mut(inputs).enumerate() {
                 let flat = &flats[at * flat_words..(at + 1) * flat_words];
-                arch.dispatch(|| spread(conv, side, back, flat, placed));
+                spread(conv, side, back, flat, placed);
                 arch.dispatch(Rows {
                     rows: conv.channels,
                     left: packed,

@@ -1,0 +1,168 @@
+//! Plain loops compiled for the widest instruction set. Each is a type of its own because a closure that is handed to
+//! `pulp` is compiled for the narrowest one unless it happens to be inlined.
+
+use plan::{Conv2d, MaxPool2d, Unfolded, Window};
+use pulp::{Simd, WithSimd};
+
+use crate::backend::{Adam, Sgd};
+use crate::cpu::layout;
+use crate::reference::{pointwise, reduce, update};
+
+/// `max(x, 0)` in place.
+pub(crate) struct Relu<'a>(pub &'a mut [f32]);
+
+impl WithSimd for Relu<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        pointwise::relu(self.0);
+    }
+}
+
+/// The gradient of a relu, in place.
+pub(crate) struct Mask<'a> {
+    pub y: &'a [f32],
+    pub gradient: &'a mut [f32],
+}
+
+impl WithSimd for Mask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        pointwise::mask(self.y, self.gradient);
+    }
+}
+
+/// The squares of one block of `gradient / divisor`, summed.
+pub(crate) struct SquareNorm<'a> {
+    pub block: &'a [f32],
+    pub divisor: f32,
+}
+
+impl WithSimd for SquareNorm<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> f64 {
+        reduce::block_square_norm(self.block, self.divisor)
+    }
+}
+
+/// The digest of one block.
+pub(crate) struct Digest<'a> {
+    pub block: &'a [f32],
+    pub number: u64,
+}
+
+impl WithSimd for Digest<'_> {
+    type Output = [u64; 2];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> [u64; 2] {
+        reduce::block_digest(self.block, self.number)
+    }
+}
+
+/// One block of SGD.
+pub(crate) struct SgdBlock<'a> {
+    pub sgd: &'a Sgd,
+    pub parameters: &'a mut [f32],
+    pub gradient: &'a [f32],
+    pub momentum: &'a mut [f32],
+}
+
+impl WithSimd for SgdBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        update::block_sgd(self.sgd, self.parameters, self.gradient, self.momentum);
+    }
+}
+
+/// One block of Adam.
+pub(crate) struct AdamBlock<'a> {
+    pub adam: &'a Adam,
+    pub parameters: &'a mut [f32],
+    pub gradient: &'a [f32],
+    pub first: &'a mut [f32],
+    pub second: &'a mut [f32],
+}
+
+impl WithSimd for AdamBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        update::block_adam(
+            self.adam,
+            self.parameters,
+            self.gradient,
+            self.first,
+            self.second,
+        );
+    }
+}
+
+/// One sample laid out as the right side of a convolution's product.
+pub(crate) struct Unfold<'a> {
+    pub conv: &'a Conv2d,
+    pub side: &'a Unfolded,
+    pub x: &'a [f32],
+    pub source: &'a mut [f32],
+}
+
+impl WithSimd for Unfold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        layout::unfold(self.conv, self.side, self.x, self.source);
+    }
+}
+
+/// The pitched output of a convolution, pooled.
+pub(crate) struct PoolForward<'a> {
+    pub side: &'a Unfolded,
+    pub pool: &'a MaxPool2d,
+    pub flat: &'a mut [f32],
+    pub y: &'a mut [f32],
+    pub indices: &'a mut [u8],
+}
+
+impl WithSimd for PoolForward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        layout::pool_forward(self.side, self.pool, self.flat, self.y, self.indices);
+    }
+}
+
+/// A stage's pooling and relu undone for one sample, and the sums over each channel added to `sums`.
+pub(crate) struct Unpool<'a> {
+    pub window: &'a Window,
+    pub y: &'a [f32],
+    pub y_gradient: &'a [f32],
+    pub indices: &'a [u8],
+    pub flat: &'a mut [f32],
+    pub sums: &'a mut [f32],
+}
+
+impl WithSimd for Unpool<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        layout::unpool(
+            self.window,
+            self.y,
+            self.y_gradient,
+            self.indices,
+            self.flat,
+        );
+        layout::add_rows(self.flat, self.window.work.forward.leading, self.sums);
+    }
+}
