@@ -4,7 +4,9 @@ use plan::{Dense, TILE};
 
 use crate::backend::{LinearBackward, LinearForward, MatMul, View};
 use crate::cpu::device::Cpu;
-use crate::cpu::product::{Columns, Dots, PanelHeight, Rows, Start, Steps, pack};
+use crate::cpu::product::dots::Dots;
+use crate::cpu::product::rows::{Columns, PanelHeight, Rows, Start};
+use crate::cpu::product::{Steps, pack};
 use crate::cpu::shared::Shared;
 use crate::cpu::wide::{Mask, Relu};
 use crate::pool::Pool;

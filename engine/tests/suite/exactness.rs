@@ -87,6 +87,22 @@ fn what_ran_before_and_which_slot_is_used_change_no_bit() {
 }
 
 #[test]
+fn the_logits_of_a_sample_do_not_depend_on_the_samples_beside_it() {
+    for network in networks() {
+        let mut engine = network.engine::<f32>();
+        engine.initialize(4);
+        let (x, _) = network.batch::<f32>(19, 3);
+        let all = engine.logits(&x, 19).unwrap().to_vec();
+        let sample = x.len() / 19;
+        for samples in [1, 2, 5, 18] {
+            let first = 19 - samples;
+            let some = engine.logits(&x[first * sample..], samples).unwrap();
+            assert_eq!(some, &all[first * network.classes..]);
+        }
+    }
+}
+
+#[test]
 fn eight_microbatches_give_the_gradient_of_one() {
     let mut whole = simple_cnn([3, 10, 10], 6, 20, 32);
     let mut parts = whole.clone();
