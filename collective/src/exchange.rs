@@ -9,11 +9,11 @@ use crate::fence::Fence;
 use crate::frame::{Frame, HEADER, Mismatch, Phase};
 use crate::line::{Line, Traffic, Visit};
 use crate::transport::Transport;
-use crate::work::{Admission, Ticket, Work};
+use crate::work::{Admission, Blame, Ticket, Work};
 
-/// How long a peer that hears nothing any more may still be read from: it may have given up because of another rank, and
-/// said so before it closed, or that rank's own line may tell.
-const GRACE: Duration = Duration::from_millis(100);
+/// How much longer is listened when the peer that seems to be at fault may itself wait for another: it, or that rank's own
+/// line, may tell.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// How long a rank that gives up tries to tell the others why.
 const FAREWELL: Duration = Duration::from_millis(100);
@@ -97,7 +97,11 @@ impl Exchange {
                 moved_at = Instant::now();
                 continue;
             }
-            let left = deadline.saturating_sub(moved_at.elapsed());
+            let patience = match work.blame() {
+                Blame::Certain => deadline,
+                Blame::Open => deadline.saturating_add(GRACE),
+            };
+            let left = patience.saturating_sub(moved_at.elapsed());
             if left.is_zero() {
                 let mut ranks = work.missing();
                 if ranks.is_empty() {
@@ -108,7 +112,7 @@ impl Exchange {
                 }
                 return Err(Error::Silent {
                     ranks,
-                    after: deadline,
+                    after: patience,
                     operation,
                     seen_by: None,
                 });

@@ -21,6 +21,14 @@ pub(crate) enum Admission {
     Never(Mismatch),
 }
 
+/// Whether a peer from which nothing comes is sure to be at fault.
+pub(crate) enum Blame {
+    /// What it owes depends on nobody else.
+    Certain,
+    /// It may itself wait for another.
+    Open,
+}
+
 /// One operation, as one rank sees it.
 pub(crate) trait Work {
     /// The subject that all frames of it carry.
@@ -41,4 +49,6 @@ pub(crate) trait Work {
     fn is_done(&self) -> bool;
     /// The peers that everything waits for now.
     fn missing(&self) -> Vec<usize>;
+    /// Whether those missing are sure to be at fault.
+    fn blame(&self) -> Blame;
 }

@@ -12,7 +12,7 @@ use crate::program::{Home, Program};
 use crate::scratch::Scratch;
 use crate::slice::{block, blocks, cut};
 use crate::tree::{Node, RootIter};
-use crate::work::{Admission, Ticket, Work};
+use crate::work::{Admission, Blame, Ticket, Work};
 
 impl Gang {
     /// Folds the step's record over all `present` microbatches. `roots` are this rank's subtree sums, as its
@@ -329,5 +329,14 @@ impl Work for Fold<'_> {
                 .collect();
         }
         self.peers().filter(|&peer| self.awaits(peer)).collect()
+    }
+
+    /// Sums depend on nobody else, a peer's folded slice on everyone's sums.
+    fn blame(&self) -> Blame {
+        if self.folded < self.blocks(self.me) {
+            Blame::Certain
+        } else {
+            Blame::Open
+        }
     }
 }

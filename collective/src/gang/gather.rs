@@ -7,7 +7,7 @@ use crate::error::Error;
 
 use crate::frame::{Mismatch, Phase};
 use crate::gang::Gang;
-use crate::work::{Admission, Ticket, Work};
+use crate::work::{Admission, Blame, Ticket, Work};
 
 /// Bytes of a value.
 const VALUE: usize = 32;
@@ -130,5 +130,9 @@ impl Work for Gather {
         (0..self.values.len())
             .filter(|&peer| self.awaits(peer))
             .collect()
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Certain
     }
 }
