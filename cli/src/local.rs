@@ -109,7 +109,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Notes a job as running.
+    /// Notes a job; as cancelled until it ends otherwise.
     ///
     /// # Errors
     /// What the store reports.
@@ -122,7 +122,22 @@ impl Session {
             ..
         } = admitted;
         let now = unix_ms();
-        let record = JobRecord::run_in_place(id, request, Time(now));
+        let record = JobRecord {
+            job: id,
+            device_class: Some(engine::device_class()),
+            request,
+            // What it stays if this process is killed: no coordinator is to go on with it.
+            state: JobState::Cancelled,
+            reason: None,
+            attempts: 1,
+            failures: 0,
+            submitted_at: Time(now),
+            started_at: Some(Time(now)),
+            finished_at: None,
+            newest_checkpoint: None,
+            not_before: None,
+            last_failure: None,
+        };
         let mut batch = Batch::default();
         Ledger::put_job(
             &mut batch,

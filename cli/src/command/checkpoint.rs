@@ -1,7 +1,5 @@
 //! `trainyard checkpoint list|show|verify`
 
-use std::sync::Arc;
-
 use indicatif::ProgressBar;
 use serde::Serialize;
 use spec::Digest;
@@ -70,9 +68,9 @@ impl Details for Verified {
 /// # Errors
 /// A chunk that cannot be read or is corrupt, or sections of another length than they should have.
 pub async fn verify(url: &str, checkpoint: views::Checkpoint) -> Result<Verified, Stop> {
-    let depot: Arc<dyn Depot> =
-        Arc::new(Remote::new(url).map_err(|failure| Stop::refused(failure.message))?);
+    let url = url.to_string();
     let read = tokio::task::spawn_blocking(move || {
+        let depot = Remote::new(&url).map_err(|failure| Stop::refused(failure.message))?;
         let total = checkpoint.manifest.chunks().count() as u64;
         let bar = ProgressBar::new(total);
         let mut verified = Verified {

@@ -17,7 +17,7 @@ use crate::views::Checkpoint;
 
 /// An evaluation as it is printed.
 #[derive(Debug, Serialize)]
-pub struct Evaluated(#[serde(flatten)] pub Evaluation);
+pub struct Evaluated(pub Evaluation);
 
 impl Details for Evaluated {
     fn lines(&self) -> Vec<(&'static str, String)> {
@@ -61,9 +61,9 @@ pub async fn evaluate(
     split: Option<SplitRef>,
     threads: u32,
 ) -> Result<Evaluated, Stop> {
-    let depot: Arc<dyn Depot> =
-        Arc::new(Remote::new(url).map_err(|failure| Stop::refused(failure.message))?);
+    let url = url.to_string();
     let done = tokio::task::spawn_blocking(move || {
+        let depot: Arc<dyn Depot> = Arc::new(Remote::new(&url)?);
         training::evaluate(
             &checkpoint.manifest,
             &depot,
