@@ -3,6 +3,7 @@
 use plan::{Conv2d, MaxPool2d, Unfolded, Window};
 
 use crate::cpu::product::Steps;
+use crate::reference::pointwise::mask;
 use crate::reference::window::{max_pool_forward, read_index};
 
 /// Where the rows of a right side begin.
@@ -209,8 +210,10 @@ pub(crate) fn unpool(window: &Window, y: &[f32], dy: &[f32], indices: &[u8], fla
             for (channel, flat) in flat.chunks_exact_mut(side.leading).enumerate() {
                 for (row, flat) in flat.chunks_mut(side.pitch).take(height).enumerate() {
                     let first = (channel * height + row) * width;
-                    for (ox, flat) in flat[..width].iter_mut().enumerate() {
-                        *flat = masked(first + ox);
+                    let range = first..first + width;
+                    flat[..width].copy_from_slice(&dy[range.clone()]);
+                    if window.relu {
+                        mask(&y[range], &mut flat[..width]);
                     }
                 }
             }
