@@ -93,7 +93,8 @@ pub(crate) trait Windows {
     /// A convolution, and the relu and pooling of its stage.
     fn window_forward(&mut self, window: &Window, samples: usize, at: WindowForward);
 
-    /// The gradients of weight and bias, and of the input where it is asked for.
+    /// The gradients of weight and bias, and of the input where it is asked for. Where the stage has a relu, the gradient
+    /// of its output is first set to 0 in place wherever the output is at most 0.
     fn window_backward(&mut self, window: &Window, samples: usize, at: WindowBackward);
 
     /// The largest value of each window, and where in the window it stood; the first of equals, and NaN before all.

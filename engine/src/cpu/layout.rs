@@ -3,7 +3,6 @@
 use plan::{Conv2d, MaxPool2d, Unfolded, Window};
 
 use crate::cpu::product::Steps;
-use crate::reference::pointwise::mask;
 use crate::reference::window::{max_pool_forward, read_index};
 
 /// Where the rows of a right side begin.
@@ -153,17 +152,10 @@ fn halve_values(above: &[[f32; 2]], below: &[[f32; 2]], y: &mut [f32]) {
     }
 }
 
-/// Undoes a stage's pooling and relu for one sample: the gradient of the convolution's output, pitched, zeros between.
+/// Undoes a stage's pooling for one sample: the gradient of the convolution's output, pitched, zeros between.
 #[inline(always)]
-pub(crate) fn unpool(window: &Window, y: &[f32], dy: &[f32], indices: &[u8], flat: &mut [f32]) {
+pub(crate) fn unpool(window: &Window, dy: &[f32], indices: &[u8], flat: &mut [f32]) {
     let (conv, side) = (&window.conv, &window.work.forward);
-    let masked = |out: usize| {
-        if window.relu && y[out] <= 0.0 {
-            0.0
-        } else {
-            dy[out]
-        }
-    };
     flat.fill(0.0);
     match &window.pool {
         Some(pool) if halves(pool) => {
@@ -173,27 +165,15 @@ pub(crate) fn unpool(window: &Window, y: &[f32], dy: &[f32], indices: &[u8], fla
                     let first = (channel * out_height + row) * out_width;
                     let range = first..first + out_width;
                     let (above, below) = flat[2 * row * side.pitch..].split_at_mut(side.pitch);
-                    let [above, below] = [above, below].map(|row| &mut row[..2 * out_width]);
-                    let y = if window.relu {
-                        &y[range.clone()]
-                    } else {
-                        &dy[range.clone()]
-                    };
-                    let (above, below) = (above.as_chunks_mut().0, below.as_chunks_mut().0);
-                    double(
-                        window.relu,
-                        y,
-                        &dy[range.clone()],
-                        &indices[range],
-                        above,
-                        below,
-                    );
+                    let [above, below] =
+                        [above, below].map(|row| row[..2 * out_width].as_chunks_mut().0);
+                    double(&dy[range.clone()], &indices[range], above, below);
                 }
             }
         }
         Some(pool) => {
             let [out_height, out_width] = pool.output;
-            for out in 0..pool.outputs() {
+            for (out, &dy) in dy[..pool.outputs()].iter().enumerate() {
                 let (channel, oy, ox) = (
                     out / (out_height * out_width),
                     out / out_width % out_height,
@@ -202,19 +182,17 @@ pub(crate) fn unpool(window: &Window, y: &[f32], dy: &[f32], indices: &[u8], fla
                 let place = read_index(pool, indices, out);
                 let iy = oy * pool.stride[0] + place / pool.kernel[1] - pool.padding[0];
                 let ix = ox * pool.stride[1] + place % pool.kernel[1] - pool.padding[1];
-                flat[channel * side.leading + iy * side.pitch + ix] += masked(out);
+                flat[channel * side.leading + iy * side.pitch + ix] += dy;
             }
         }
         None => {
             let [height, width] = conv.output;
-            for (channel, flat) in flat.chunks_exact_mut(side.leading).enumerate() {
-                for (row, flat) in flat.chunks_mut(side.pitch).take(height).enumerate() {
-                    let first = (channel * height + row) * width;
-                    let range = first..first + width;
-                    flat[..width].copy_from_slice(&dy[range.clone()]);
-                    if window.relu {
-                        mask(&y[range], &mut flat[..width]);
-                    }
+            for (flat, dy) in flat
+                .chunks_exact_mut(side.leading)
+                .zip(dy.chunks_exact(height * width))
+            {
+                for (flat, dy) in flat.chunks_mut(side.pitch).zip(dy.chunks_exact(width)) {
+                    flat[..width].copy_from_slice(dy);
                 }
             }
         }
@@ -223,17 +201,9 @@ pub(crate) fn unpool(window: &Window, y: &[f32], dy: &[f32], indices: &[u8], fla
 
 /// One row of gradients back to the places that they came from in two rows.
 #[inline(always)]
-fn double(
-    relu: bool,
-    y: &[f32],
-    dy: &[f32],
-    indices: &[u8],
-    above: &mut [[f32; 2]],
-    below: &mut [[f32; 2]],
-) {
+fn double(dy: &[f32], indices: &[u8], above: &mut [[f32; 2]], below: &mut [[f32; 2]]) {
     let rows = above.iter_mut().zip(below);
-    for ((above, below), ((&y, &dy), &index)) in rows.zip(y.iter().zip(dy).zip(indices)) {
-        let dy = if relu && y <= 0.0 { 0.0 } else { dy };
+    for ((above, below), (&dy, &index)) in rows.zip(dy.iter().zip(indices)) {
         let at = |place: u8| if index == place { dy } else { 0.0 };
         *above = [at(0), at(1)];
         *below = [at(2), at(3)];

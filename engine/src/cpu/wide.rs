@@ -141,11 +141,11 @@ impl WithSimd for PoolForward<'_> {
     }
 }
 
-/// A stage's pooling and relu undone for one sample, and the sums over each channel added to `sums`.
+/// A stage's relu and pooling undone for one sample, and the sums over each channel added to `sums`.
 pub(crate) struct Unpool<'a> {
     pub window: &'a Window,
     pub y: &'a [f32],
-    pub y_gradient: &'a [f32],
+    pub y_gradient: &'a mut [f32],
     pub indices: &'a [u8],
     pub flat: &'a mut [f32],
     pub sums: &'a mut [f32],
@@ -156,13 +156,10 @@ impl WithSimd for Unpool<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        layout::unpool(
-            self.window,
-            self.y,
-            self.y_gradient,
-            self.indices,
-            self.flat,
-        );
+        if self.window.relu {
+            pointwise::mask(self.y, self.y_gradient);
+        }
+        layout::unpool(self.window, self.y_gradient, self.indices, self.flat);
         layout::add_rows(self.flat, self.window.work.forward.leading, self.sums);
     }
 }

@@ -103,7 +103,7 @@ impl Windows for Cpu {
         let [x, weight, y, dy, dw, db, dx, indices, scratch] = self.arena.split(views);
         let [x, weight, y, dy, dw, db, dx, scratch]: [&mut [f32]; 8] =
             [x, weight, y, dy, dw, db, dx, scratch].map(bytemuck::cast_slice_mut);
-        let (x, weight, y, dy, indices) = (&*x, &*weight, &*y, &*dy, &*indices);
+        let (x, weight, y, indices) = (&*x, &*weight, &*y, &*indices);
         let (partials, rest) = scratch.split_at_mut(work.blocks * work.partial);
         let (packed, lanes) = rest.split_at_mut(work.backward_packed);
         if work.backward.is_some() {
@@ -129,17 +129,18 @@ impl Windows for Cpu {
         let (words, flat_words) = (side.words, conv.filters * side.leading);
         let blocks = samples.div_ceil(work.block);
         let weights = conv.filters * side.rows;
-        let shared = [partials, lanes, dx].map(Shared::new);
+        let shared = [partials, lanes, dx, dy].map(Shared::new);
         let packed = &*packed;
         pool.for_each(blocks, |thread, block| {
             let members = block * work.block..samples.min((block + 1) * work.block);
             let (lane, inputs) = (work.backward_lane, conv.inputs());
             // SAFETY: each block has its own partial sums and samples, each thread its own lane.
-            let [partial, lane, dx] = unsafe {
+            let [partial, lane, dx, dy] = unsafe {
                 [
                     shared[0].part(block * work.partial..(block + 1) * work.partial),
                     shared[1].part(thread * lane..(thread + 1) * lane),
                     shared[2].part(members.start * inputs..members.end * inputs),
+                    shared[3].part(members.start * outputs..members.end * outputs),
                 ]
             };
             let (sources, rest) = lane.split_at_mut(work.block * words);
@@ -162,7 +163,7 @@ impl Windows for Cpu {
                 arch.dispatch(Unpool {
                     window,
                     y,
-                    y_gradient: &dy[range],
+                    y_gradient: &mut dy[at * outputs..(at + 1) * outputs],
                     indices,
                     flat,
                     sums: db,
