@@ -21,6 +21,9 @@ use crate::yard::{Logs, Yard};
 /// The job that quickstart trains.
 pub const JOB_FILE: &str = include_str!("../../../jobs/digits-cnn.toml");
 
+/// What the job file is called in the data directory.
+const JOB_NAME: &str = "digits-cnn.toml";
+
 /// How long workers may take to join.
 const JOINING: Duration = Duration::from_secs(20);
 
@@ -76,6 +79,9 @@ pub async fn run(options: &Quickstart, format: Format) -> Result<(), Stop> {
             Logs::Warnings,
         )?;
         let summary = train(&yard.url, options, format).await?;
+        let file = options.data_dir.join(JOB_NAME);
+        std::fs::write(&file, JOB_FILE)
+            .map_err(|error| Stop::failed(format!("cannot write {}: {error}", file.display())))?;
         yard.stop();
         Ok(summary)
     })
@@ -170,15 +176,42 @@ fn say(format: Format, text: &str) {
     }
 }
 
+/// The commands to try next, as they work from where this one was typed.
 fn next(summary: &Summary) -> String {
     let dir = &summary.data_dir;
-    format!(
-        "\nGo on from here:\n  \
-         trainyard up --workers 2 --data-dir {dir}      then, in another terminal:\n  \
-         trainyard job metrics {}                      every step, with its digest\n  \
-         trainyard submit jobs/digits-cnn.toml --watch     the same job: the same digest\n  \
-         trainyard plan jobs/digits-cnn.toml               what it computes and needs\n  \
-         trainyard data import NAME SOURCE                 your own data\n",
-        summary.job
-    )
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "trainyard".to_string());
+    let commands = [
+        (
+            format!("up --workers 2 --data-dir {dir}"),
+            "a coordinator and workers; then, in another terminal:",
+        ),
+        (
+            format!("job metrics {}", summary.job),
+            "every step, with the digest of its parameters",
+        ),
+        (
+            format!("submit {dir}/{JOB_NAME} --watch"),
+            "the same job again: the same digest",
+        ),
+        (
+            format!("plan {dir}/{JOB_NAME}"),
+            "what it computes and needs",
+        ),
+        (
+            format!("model evaluate {}", summary.job),
+            "the trained network on the rows held out",
+        ),
+    ];
+    let width = commands
+        .iter()
+        .map(|(command, _)| command.len())
+        .max()
+        .unwrap_or(0);
+    let mut text = "\nGo on from here:\n".to_string();
+    for (command, meaning) in commands {
+        text.push_str(&format!("  {program} {command:<width$}  {meaning}\n"));
+    }
+    text
 }
