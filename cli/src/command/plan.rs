@@ -20,11 +20,9 @@ use crate::view::{Format, bytes, count, print, table};
 struct Shown<'a> {
     name: &'a str,
     batch_size: u32,
-    microbatches: u32,
     ranks: u32,
     /// Steps of the whole job, where the data is known.
     steps: Option<u64>,
-    parameters: u64,
     flops_per_step: u64,
     bytes_reduced_per_step: u64,
     #[serde(flatten)]
@@ -69,10 +67,8 @@ pub fn run(options: &arguments::Plan, url: &str, format: Format) -> Result<(), S
     let shown = Shown {
         name: &file.job.name,
         batch_size,
-        microbatches: plan.microbatches,
         ranks,
         steps,
-        parameters: plan.parameter_count as u64,
         flops_per_step: (plan.flops_forward + plan.flops_backward) * u64::from(batch_size),
         // Each rank sends the slices of its sums to their owners and its own folded slice to all.
         bytes_reduced_per_step: 2 * plan.record_bytes * u64::from(ranks - 1),
@@ -155,20 +151,17 @@ fn text(shown: &Shown<'_>) -> String {
         &rows,
     );
     let steps = shown.steps.map_or_else(|| "-".to_string(), count);
+    let parameters = plan.parameter_count as u64;
     let summary = [
         (
             "parameters",
-            format!(
-                "{} ({})",
-                count(shown.parameters),
-                bytes(4 * shown.parameters)
-            ),
+            format!("{} ({})", count(parameters), bytes(4 * parameters)),
         ),
         (
             "global batch",
             format!(
                 "{} in {} microbatches of {}",
-                shown.batch_size, shown.microbatches, plan.microbatch
+                shown.batch_size, plan.microbatches, plan.microbatch
             ),
         ),
         ("steps", steps),
