@@ -30,8 +30,8 @@ pub fn run(arguments: Arguments) -> Result<(), Stop> {
     let Arguments {
         coordinator: url,
         json,
+        log,
         command,
-        ..
     } = arguments;
     let format = if json { Format::Json } else { Format::Table };
     let daemon = || {
@@ -47,8 +47,10 @@ pub fn run(arguments: Arguments) -> Result<(), Stop> {
         .map_err(Stop::failed)?;
     let connect = || async { Client::connect(&url).await };
     match command {
-        Command::Quickstart(options) => talker.block_on(quickstart::run(&options, format)),
-        Command::Up(options) => talker.block_on(up::run(&options, format)),
+        Command::Quickstart(options) => {
+            talker.block_on(quickstart::run(&options, log.as_deref(), format))
+        }
+        Command::Up(options) => talker.block_on(up::run(&options, log.as_deref(), format)),
         Command::Run(options) => run::run(&options, &url, format),
         Command::Coordinator(Coordinator::Start(options)) => {
             daemon()?.block_on(coordinator::start(&options, format))

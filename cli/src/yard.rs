@@ -24,15 +24,6 @@ pub struct Yard {
     workers: Vec<Child>,
 }
 
-/// Whether the logs of the children are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Logs {
-    /// On stderr.
-    Shown,
-    /// Only warnings and errors, on stderr.
-    Warnings,
-}
-
 /// What a coordinator says once it serves.
 #[derive(Deserialize)]
 struct Serving {
@@ -40,7 +31,7 @@ struct Serving {
 }
 
 impl Yard {
-    /// Starts a coordinator on `listen` and `workers` workers, among which the cores are dealt out, at least
+    /// Starts processes that log to stderr by the filter `log`: a coordinator on `listen` and `workers` workers, among which the cores are dealt out, at least
     /// `least_threads` each. The calling thread must live as long as the yard: when it ends the children are killed.
     ///
     /// # Errors
@@ -50,9 +41,9 @@ impl Yard {
         data_dir: &Path,
         workers: u32,
         least_threads: u32,
-        logs: Logs,
+        log: &str,
     ) -> Result<Self, Stop> {
-        let mut coordinator = child(logs)?;
+        let mut coordinator = child(log)?;
         coordinator.args([
             "--json",
             "coordinator",
@@ -78,7 +69,7 @@ impl Yard {
             workers: Vec::new(),
         };
         for (number, threads) in (1..).zip(deal(machine::cores(), workers, least_threads)) {
-            let mut command = child(logs)?;
+            let mut command = child(log)?;
             command.args([
                 "worker",
                 "start",
@@ -161,14 +152,13 @@ pub fn deal(cores: u32, workers: u32, least: u32) -> Vec<u32> {
 }
 
 /// A command of this binary in a process group of its own, so that ctrl-C reaches this process alone.
-fn child(logs: Logs) -> Result<Command, Stop> {
+fn child(log: &str) -> Result<Command, Stop> {
     let program = std::env::current_exe()
         .map_err(|error| Stop::failed(format!("cannot find this program: {error}")))?;
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).process_group(0);
-    if logs == Logs::Warnings {
-        command.env("TRAINYARD_LOG", "error");
-    }
+    // As an argument and not in the environment, which ranks inherit: theirs is a log of its own.
+    command.args(["--log", log]);
     Ok(command)
 }
 

@@ -106,6 +106,8 @@ struct Driver {
     started_unix_ms: u64,
     next_job: JobId,
     next_occurrence: BTreeMap<JobId, u64>,
+    /// When a progress line of a job was last logged.
+    last_progress: BTreeMap<JobId, Instant>,
     changes: watch::Sender<u64>,
     workers: watch::Sender<Arc<Vec<WorkerView>>>,
     /// Made durable before `replies` and `sends` go out.
@@ -143,6 +145,7 @@ pub(crate) fn start(
         started: Instant::now(),
         started_unix_ms,
         next_occurrence: BTreeMap::new(),
+        last_progress: BTreeMap::new(),
         changes,
         workers,
         batch: Batch::default(),
@@ -313,6 +316,7 @@ impl Driver {
                     if record.state.is_final() {
                         info!(job = %record.job, state = %record.state, reason = record.reason.as_ref().map(ToString::to_string), "job ended");
                         self.roster.forget(record.job);
+                        self.last_progress.remove(&record.job);
                     }
                     Ledger::put_state(&mut self.batch, &record);
                 }

@@ -16,13 +16,16 @@ use crate::client::Client;
 use crate::end::unless_asked;
 use crate::stop::Stop;
 use crate::view::{Details, Format, print};
-use crate::yard::{Logs, Yard};
+use crate::yard::Yard;
 
 /// The job that quickstart trains.
 pub const JOB_FILE: &str = include_str!("../../../jobs/digits-cnn.toml");
 
 /// What the job file is called in the data directory.
 const JOB_NAME: &str = "digits-cnn.toml";
+
+/// What the processes log if nothing else is said.
+const LOG: &str = "error";
 
 /// How long workers may take to join.
 const JOINING: Duration = Duration::from_secs(20);
@@ -67,7 +70,7 @@ impl Details for Summary {
 ///
 /// # Errors
 /// Whatever did not work on the way.
-pub async fn run(options: &Quickstart, format: Format) -> Result<(), Stop> {
+pub async fn run(options: &Quickstart, log: Option<&str>, format: Format) -> Result<(), Stop> {
     let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let summary = unless_asked(async {
         say(format, "starting a coordinator and workers");
@@ -76,7 +79,7 @@ pub async fn run(options: &Quickstart, format: Format) -> Result<(), Stop> {
             &options.data_dir,
             options.ranks,
             1,
-            Logs::Warnings,
+            log.unwrap_or(LOG),
         )?;
         let summary = train(&yard.url, options, format).await?;
         let file = options.data_dir.join(JOB_NAME);

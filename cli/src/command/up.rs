@@ -9,10 +9,13 @@ use crate::arguments::Up;
 use crate::end;
 use crate::stop::Stop;
 use crate::view::{Format, print};
-use crate::yard::{Logs, Yard};
+use crate::yard::Yard;
 
 /// How often the children are looked after.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// What the processes log if nothing else is said: not every step.
+const LOG: &str = "info,trainyard::step=warn";
 
 /// What is printed once all runs.
 #[derive(Serialize)]
@@ -25,7 +28,7 @@ struct Running {
 ///
 /// # Errors
 /// A port or data directory in use, or a child that ends by itself.
-pub async fn run(options: &Up, format: Format) -> Result<(), Stop> {
+pub async fn run(options: &Up, log: Option<&str>, format: Format) -> Result<(), Stop> {
     let asked = end::asked()?;
     let cores = machine::cores();
     if options.workers > cores {
@@ -39,7 +42,7 @@ pub async fn run(options: &Up, format: Format) -> Result<(), Stop> {
         &options.data_dir,
         options.workers,
         1,
-        Logs::Shown,
+        log.unwrap_or(LOG),
     )?;
     match format {
         Format::Json => format.json(&Running {

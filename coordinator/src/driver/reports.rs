@@ -1,5 +1,7 @@
 //! What ranks report. Rows go to the ledger and never enter the scheduler; all else becomes an event.
 
+use std::time::{Duration, Instant};
+
 use proto::RankReport;
 use scheduler::Event;
 use spec::rank::{Failure, FailureKind, Report};
@@ -10,6 +12,9 @@ use super::Driver;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::roster::Seat;
+
+/// The time between two progress lines of a job.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Driver {
     pub(super) fn report(&mut self, seat: Seat, report: RankReport) -> Result<(), Error> {
@@ -86,10 +91,7 @@ impl Driver {
                 failure,
             });
         }
-        info!(
-            job = %attempt.job, step = row.exact.step, epoch = row.exact.epoch, loss = row.exact.loss,
-            accuracy = row.exact.accuracy, samples_per_s = row.timing.samples_per_s, "step"
-        );
+        self.log_row(attempt, &row);
         Ledger::put_row(&mut self.batch, attempt.job, &row);
         Ok(())
     }
@@ -97,5 +99,28 @@ impl Driver {
     fn is_current(&self, attempt: AttemptId) -> bool {
         let job = self.scheduler.job(attempt.job);
         job.is_some_and(|job| !job.state.is_final() && job.attempts == attempt.number)
+    }
+
+    /// Every row as a structured event, and once a second a line for people.
+    fn log_row(&mut self, attempt: AttemptId, row: &MetricRow) {
+        let (exact, timing) = (&row.exact, &row.timing);
+        info!(
+            target: "trainyard::step",
+            job = %attempt.job, %attempt, epoch = exact.epoch, step = exact.step, samples = exact.samples,
+            loss = exact.loss, accuracy = exact.accuracy, learning_rate = exact.learning_rate,
+            gradient_norm = exact.gradient_norm, parameters_digest = exact.parameters_digest,
+            validation_loss = exact.validation_loss, validation_accuracy = exact.validation_accuracy,
+            samples_per_s = timing.samples_per_s, data_ms = timing.data_ms, forward_ms = timing.forward_ms,
+            backward_ms = timing.backward_ms, reduce_ms = timing.reduce_ms, update_ms = timing.update_ms, "step"
+        );
+        let now = Instant::now();
+        let last = self.last_progress.get(&attempt.job);
+        if last.is_none_or(|&last| now - last >= PROGRESS_INTERVAL) {
+            self.last_progress.insert(attempt.job, now);
+            info!(
+                job = %attempt.job, epoch = exact.epoch, step = exact.step, loss = exact.loss,
+                accuracy = exact.accuracy, samples_per_s = timing.samples_per_s, "progress"
+            );
+        }
     }
 }

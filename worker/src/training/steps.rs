@@ -7,7 +7,7 @@ use data::{Batch, Loader, Microbatches, Sampling};
 use spec::metric::{Exact, MetricRow, Timing};
 use spec::rank::{Failure, Report};
 use spec::{AttemptId, Digest};
-use tracing::{debug, info};
+use tracing::info;
 
 use super::evaluation::{Evaluation, evaluate_rows};
 use super::failure::{of_data, of_engine, of_gang};
@@ -247,34 +247,18 @@ impl Training {
     }
 }
 
-/// A row as a structured event: every step at debug level, validated ones at info.
+/// A row as a structured event.
 fn log(row: &MetricRow) {
     let (exact, timing) = (&row.exact, &row.timing);
-    debug!(
-        step = exact.step,
-        epoch = exact.epoch,
-        loss = exact.loss,
-        accuracy = exact.accuracy,
-        gradient_norm = exact.gradient_norm,
-        parameters_digest = exact.parameters_digest,
-        samples_per_s = timing.samples_per_s,
-        data_ms = timing.data_ms,
-        forward_ms = timing.forward_ms,
-        backward_ms = timing.backward_ms,
-        reduce_ms = timing.reduce_ms,
-        update_ms = timing.update_ms,
-        "step"
+    info!(
+        target: "trainyard::step",
+        epoch = exact.epoch, step = exact.step, samples = exact.samples, loss = exact.loss,
+        accuracy = exact.accuracy, gradient_norm = exact.gradient_norm,
+        parameters_digest = exact.parameters_digest, validation_loss = exact.validation_loss,
+        validation_accuracy = exact.validation_accuracy, samples_per_s = timing.samples_per_s,
+        data_ms = timing.data_ms, forward_ms = timing.forward_ms, backward_ms = timing.backward_ms,
+        reduce_ms = timing.reduce_ms, update_ms = timing.update_ms, "step"
     );
-    if let Some(validation_accuracy) = exact.validation_accuracy {
-        info!(
-            step = exact.step,
-            epoch = exact.epoch,
-            validation_loss = exact.validation_loss,
-            validation_accuracy,
-            samples_per_s = timing.samples_per_s,
-            "validated"
-        );
-    }
 }
 
 fn milliseconds(duration: Duration) -> f64 {
