@@ -79,7 +79,7 @@ impl Yard {
             ]);
             command.args([
                 "--name",
-                &format!("worker-{number}"),
+                &format!("local-{number}"),
                 "--devices",
                 &format!("cpu:{threads}"),
             ]);
@@ -98,7 +98,7 @@ impl Yard {
             .workers
             .iter_mut()
             .zip(1..)
-            .map(|(child, number)| (child, format!("worker-{number}")));
+            .map(|(child, number)| (child, format!("local-{number}")));
         let mut all = workers.chain([(&mut self.coordinator, "the coordinator".to_string())]);
         all.find_map(|(child, name)| match child.try_wait() {
             Ok(Some(status)) => Some(format!("{name} ended unexpectedly: {status}")),

@@ -34,14 +34,11 @@ impl Driver {
                 rank,
                 address,
             },
-            Report::Checkpoint { step, digest } => {
-                info!(job = %attempt.job, %attempt, step, %digest, "checkpoint saved");
-                Event::CheckpointSaved {
-                    attempt,
-                    step,
-                    digest,
-                }
-            }
+            Report::Checkpoint { step, digest } => Event::CheckpointSaved {
+                attempt,
+                step,
+                digest,
+            },
             Report::Done { step, state_digest } => Event::RankDone {
                 attempt,
                 rank,
