@@ -40,6 +40,29 @@ pub fn memory_bytes() -> u64 {
     info.totalram as u64 * u64::from(info.mem_unit.max(1))
 }
 
+/// Memory of this process that is in RAM, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resident {
+    /// Now.
+    pub now: u64,
+    /// The most since it started.
+    pub peak: u64,
+}
+
+/// Memory of this process that is in RAM. `None` where the kernel does not tell.
+pub fn resident() -> Option<Resident> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let bytes = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+        let kibibytes = line.trim().strip_suffix("kB")?.trim_end();
+        kibibytes.parse::<u64>().ok()?.checked_mul(1024)
+    };
+    Some(Resident {
+        now: bytes("VmRSS:")?,
+        peak: bytes("VmHWM:")?,
+    })
+}
+
 /// `threads` thread slots of this machine and a share of its memory that leaves room for `workers` such offers.
 pub fn cpu_offer(threads: u32, workers: u32) -> Offer {
     Offer {
@@ -47,5 +70,23 @@ pub fn cpu_offer(threads: u32, workers: u32) -> Offer {
         device_class: engine::device_class(),
         threads,
         memory_bytes: memory_bytes() / 100 * MEMORY_SHARE / u64::from(workers.max(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_written_becomes_resident_and_the_peak_stays_when_it_is_given_back() {
+        const BYTES: usize = 64 << 20;
+        let before = resident().expect("this is Linux");
+        let written = std::hint::black_box(vec![1u8; BYTES]);
+        let held = resident().expect("this is Linux");
+        drop(written);
+        let after = resident().expect("this is Linux");
+        // Counters of pages lag behind a little.
+        assert!(held.now >= before.now + BYTES as u64 / 4 * 3);
+        assert!(after.peak >= held.now / 4 * 3 && after.peak >= before.now + BYTES as u64 / 4 * 3);
     }
 }

@@ -15,6 +15,7 @@ use tracing::{error, info, info_span};
 
 use crate::client::Remote;
 use crate::depot::{Depot, lasting, passing};
+use crate::machine;
 use crate::training::Training;
 
 /// The exit status of a rank whose control pipe closed.
@@ -145,7 +146,12 @@ fn serve(orders: &Receiver<Order>, reports: &Reports) -> Result<(), Failure> {
         Ok(())
     };
     let done = training.run(attempt, &mut gang, &mut report)?;
-    info!(step = done.step, state_digest = done.state_digest, "done");
+    info!(
+        step = done.step,
+        state_digest = done.state_digest,
+        resident_peak_bytes = machine::resident().map(|resident| resident.peak),
+        "done"
+    );
     reports.send(&Report::Done {
         step: done.step,
         state_digest: done.state_digest,

@@ -20,6 +20,13 @@ use tracing::warn;
 /// The hidden command of the binary that runs one rank.
 pub const RANK_COMMAND: &str = "rank";
 
+/// How the C library of a rank keeps memory: one heap for all threads, and large blocks given back when they are dropped, so
+/// that a rank takes what its plan says. Only glibc heeds it; what a person has set there stays.
+const ALLOCATOR: (&str, &str) = (
+    "GLIBC_TUNABLES",
+    "glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=131072",
+);
+
 /// Lines of a rank's log that its exit report carries.
 const LAST_LINES: usize = 20;
 /// The longest line kept of a rank's log or reports, in bytes.
@@ -54,14 +61,8 @@ impl Launcher {
             .name("launcher".to_string())
             .spawn(move || {
                 for (program, reply) in inbox {
-                    let spawned = Command::new(program)
-                        .arg(RANK_COMMAND)
-                        .stdin(Stdio::piped())
-                        .stdout(Stdio::piped())
-                        .stderr(Stdio::piped())
-                        .spawn();
                     // The asker waits for the answer.
-                    let _ = reply.send(spawned);
+                    let _ = reply.send(command(program).spawn());
                 }
             })?;
         Ok(Launcher {
@@ -138,6 +139,21 @@ impl Launcher {
         )
         .ok()
     }
+}
+
+/// The command that runs a rank.
+fn command(program: PathBuf) -> Command {
+    let mut command = Command::new(program);
+    command
+        .arg(RANK_COMMAND)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let (variable, settings) = ALLOCATOR;
+    if std::env::var_os(variable).is_none() {
+        command.env(variable, settings);
+    }
+    command
 }
 
 impl RankProcess {

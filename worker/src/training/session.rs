@@ -15,6 +15,7 @@ use super::failure::{of_data, of_engine};
 use super::progress::Calendar;
 use super::state;
 use crate::depot::{Depot, DepotChunks, lasting};
+use crate::machine;
 
 /// A rank's training, prepared to meet its gang.
 pub struct Training {
@@ -83,6 +84,12 @@ impl Training {
             .collect();
         let plan = plan::for_job(job, &facts, &reads).map_err(lasting)?;
         let calendar = Calendar::new(job, rows.len());
+        // What the process takes from here on is held against the plan (docs/benchmarks.md).
+        info!(
+            planned_bytes = plan.memory.total,
+            resident_bytes = machine::resident().map(|resident| resident.now),
+            "allocating the arena"
+        );
         let mut engine =
             Engine::new(plan, job.resources.threads as usize).map_err(|error| of_engine(&error))?;
         let restored = match resume {
