@@ -1,0 +1,8 @@
+//! Trainyard as people use it: the real binary, real processes, real files. A main road, processes that are killed, and
+//! input that is refused.
+
+mod kills;
+mod main_road;
+mod process;
+mod refusals;
+mod yard;
