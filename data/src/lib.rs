@@ -30,7 +30,7 @@ pub mod sums;
 
 pub use batch::{Batch, Microbatch, Microbatches};
 pub use digits::DIGITS_CSV_GZ;
-pub use error::Error;
+pub use error::{Error, Place};
 pub use import::{CsvOptions, Progress, import_csv, import_csv_bytes, import_idx};
 pub use loader::Loader;
 pub use order::{Order, Sampling};

@@ -13,8 +13,8 @@ pub trait ChunkSource: Send + Sync {
 
 /// Why a source did not give a chunk.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct SourceError(pub Box<dyn std::error::Error + Send + Sync>);
+#[error("{0}")]
+pub struct SourceError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 impl SourceError {
     /// Wraps the source's own error.

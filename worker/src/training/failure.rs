@@ -28,3 +28,31 @@ pub fn of_gang(error: &collective::Error) -> Failure {
 pub fn of_engine(error: &engine::Error) -> Failure {
     lasting(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use data::SourceError;
+    use spec::rank::FailureKind;
+
+    use super::*;
+
+    #[test]
+    fn a_chunk_that_could_not_be_fetched_fails_the_attempt_as_the_depot_says() {
+        let refused = |failure: Failure| {
+            let place = data::Place {
+                dataset: "digits".to_string(),
+                split: "train".to_string(),
+                number: Some(0),
+            };
+            of_data(&data::Error::Source {
+                chunk: place,
+                digest: spec::Digest([0; 32]),
+                source: SourceError::new(ChunkFailure(failure)),
+            })
+        };
+        let away = refused(passing("no answer"));
+        assert_eq!(away.kind, FailureKind::Passing);
+        assert!(away.message.contains("no answer"), "{}", away.message);
+        assert_eq!(refused(lasting("damaged")).kind, FailureKind::Lasting);
+    }
+}
