@@ -172,6 +172,7 @@ impl Client {
     /// The coordinator does not answer.
     pub async fn list_workers(&self) -> Result<Vec<Worker>, Stop> {
         let answer = WorkersClient::new(self.channel.clone())
+            .max_decoding_message_size(proto::MAX_REPLY_BYTES)
             .list(v1::ListWorkersRequest {})
             .await;
         let workers = answer
@@ -283,12 +284,12 @@ impl Client {
     }
 
     fn jobs(&self) -> JobsClient<Channel> {
-        JobsClient::new(self.channel.clone()).max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+        JobsClient::new(self.channel.clone()).max_decoding_message_size(proto::MAX_REPLY_BYTES)
     }
 
     fn depot(&self) -> DepotClient<Channel> {
         DepotClient::new(self.channel.clone())
-            .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+            .max_decoding_message_size(proto::MAX_REPLY_BYTES)
             .max_encoding_message_size(proto::MAX_MESSAGE_BYTES)
     }
 

@@ -11,16 +11,16 @@ use proto::{RankReport, RankStatus};
 use scheduler::{Decision, Event, Save, Scheduler, Time};
 use spec::JobId;
 use spec::offer::Offer;
-use spec::rank::Progress;
 use store::Batch;
 use tokio::sync::{oneshot, watch};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::admission::Admitted;
 use crate::error::Error;
 use crate::ledger::{Ledger, Occurrence, SubmittedJob};
 use crate::roster::{Outgoing, Roster, Seat, WorkerView};
 
+mod presence;
 mod reports;
 
 /// What the driver is asked or told.
@@ -92,6 +92,12 @@ impl Handle {
         self.tell(command(reply))?;
         answer.await.map_err(|_| Error::Stopping)?
     }
+
+    /// Resolves when the driver has ended.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut workers = self.workers.clone();
+        async move { while workers.changed().await.is_ok() {} }
+    }
 }
 
 /// The commands decided together at most.
@@ -106,6 +112,8 @@ struct Driver {
     started_unix_ms: u64,
     next_job: JobId,
     next_occurrence: BTreeMap<JobId, u64>,
+    /// The jobs that ended in this batch: what memory holds of them goes once that is durable.
+    ended: Vec<JobId>,
     /// When a progress line of a job was last logged.
     last_progress: BTreeMap<JobId, Instant>,
     changes: watch::Sender<u64>,
@@ -145,6 +153,7 @@ pub(crate) fn start(
         started: Instant::now(),
         started_unix_ms,
         next_occurrence: BTreeMap::new(),
+        ended: Vec::new(),
         last_progress: BTreeMap::new(),
         changes,
         workers,
@@ -235,33 +244,12 @@ impl Driver {
                 let seat = self.join(hello, outgoing)?;
                 self.replies.push(Box::new(move || drop(reply.send(seat))));
             }
-            Command::Beat(seat) if self.roster.is_current(seat) => {
-                self.step(Event::WorkerBeat {
-                    worker: seat.worker,
-                })?;
-            }
-            Command::Report(seat, report) if self.roster.is_current(seat) => {
-                self.report(seat, *report)?
-            }
-            Command::Leave(seat) if self.roster.is_current(seat) => {
-                info!(worker = %seat.worker, "worker left");
-                self.roster.close(seat);
-                self.step(Event::WorkerLeft {
-                    worker: seat.worker,
-                })?;
-            }
-            Command::Gone(seat) if self.roster.is_current(seat) => {
-                warn!(worker = %seat.worker, "stream of worker broke, waiting for it to come back");
-                self.roster.close(seat);
-                self.step(Event::WorkerGone {
-                    worker: seat.worker,
-                })?;
-            }
-            Command::Beat(_)
-            | Command::Report(..)
-            | Command::Leave(_)
-            | Command::Gone(_)
-            | Command::Stop => {}
+            Command::Beat(seat) => self.beat(seat)?,
+            Command::Report(seat, report) => self.report(seat, *report)?,
+            Command::Leave(seat) => self.leave(seat)?,
+            Command::Gone(seat) => self.gone(seat)?,
+            // The loop has seen to it.
+            Command::Stop => {}
         }
         Ok(())
     }
@@ -288,26 +276,6 @@ impl Driver {
         Ok(id)
     }
 
-    fn join(&mut self, hello: Hello, outgoing: Outgoing) -> Result<Result<Seat, Error>, Error> {
-        let worker = self.ledger.worker_id(&mut self.batch, &hello.name)?;
-        if self.roster.is_taken(worker, &hello.instance) {
-            return Ok(Err(Error::NameTaken { name: hello.name }));
-        }
-        // The id is durable before another name is looked up: two new names must not get one id.
-        self.flush()?;
-        let seat = self.roster.open(worker, &hello.instance, outgoing);
-        info!(%worker, name = hello.name, class = hello.offer.device_class, threads = hello.offer.threads, "worker joined");
-        self.roster.welcome(seat, self.heartbeat);
-        let ranks = hello.ranks.into_iter().map(inventory).collect();
-        self.step(Event::WorkerJoined {
-            worker,
-            name: hello.name,
-            offer: hello.offer,
-            ranks,
-        })?;
-        Ok(Ok(seat))
-    }
-
     /// Takes a decision's saves into the batch and keeps its sends until the batch is durable.
     fn note(&mut self, decision: Decision) -> Result<(), Error> {
         for save in decision.save {
@@ -315,7 +283,7 @@ impl Driver {
                 Save::Job(record) => {
                     if record.state.is_final() {
                         info!(job = %record.job, state = %record.state, reason = record.reason.as_ref().map(ToString::to_string), "job ended");
-                        self.roster.forget(record.job);
+                        self.ended.push(record.job);
                         self.last_progress.remove(&record.job);
                     }
                     Ledger::put_state(&mut self.batch, &record);
@@ -342,15 +310,29 @@ impl Driver {
 
     /// Makes the batch durable, then replies and sends.
     fn finish(&mut self) -> Result<(), Error> {
-        let changed = self.flush()?;
-        for reply in self.replies.drain(..) {
-            reply();
+        let mut changed = false;
+        loop {
+            changed |= self.flush()?;
+            for reply in self.replies.drain(..) {
+                reply();
+            }
+            for job in self.ended.drain(..) {
+                self.roster.forget(job);
+                self.next_occurrence.remove(&job);
+            }
+            let sends = std::mem::take(&mut self.sends);
+            for send in sends {
+                self.roster.send(&self.ledger, send)?;
+            }
+            self.roster.acknowledge();
+            let dropped = self.roster.take_dropped();
+            if dropped.is_empty() {
+                break;
+            }
+            for worker in dropped {
+                self.step(Event::WorkerGone { worker })?;
+            }
         }
-        let sends = std::mem::take(&mut self.sends);
-        for send in sends {
-            self.roster.send(&self.ledger, send)?;
-        }
-        self.roster.acknowledge();
         let views = Roster::views(&self.scheduler);
         self.workers.send_if_modified(|seen| {
             let differs = **seen != views;
@@ -372,24 +354,5 @@ impl Driver {
         }
         self.ledger.commit(batch)?;
         Ok(true)
-    }
-}
-
-fn inventory(status: RankStatus) -> scheduler::RankInventory {
-    let RankStatus {
-        attempt,
-        rank,
-        progress,
-    } = status;
-    let status = match progress {
-        Progress::Starting => scheduler::RankStatus::Starting,
-        Progress::Ready { address } => scheduler::RankStatus::Ready { address },
-        Progress::Running => scheduler::RankStatus::Running,
-        Progress::Done { step, state_digest } => scheduler::RankStatus::Done { step, state_digest },
-    };
-    scheduler::RankInventory {
-        attempt,
-        rank,
-        status,
     }
 }

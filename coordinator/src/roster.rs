@@ -43,6 +43,8 @@ pub(crate) struct Roster {
     /// The jobs that may still be started, by id.
     jobs: BTreeMap<JobId, Job>,
     next_stream: u64,
+    /// The workers whose stream was given up here since the last look.
+    dropped: Vec<WorkerId>,
 }
 
 struct Stream {
@@ -89,10 +91,16 @@ impl Roster {
         }
     }
 
+    /// Whether this is the worker's open stream.
     pub fn is_current(&self, seat: Seat) -> bool {
         self.streams
             .get(&seat.worker)
-            .is_some_and(|stream| stream.number == seat.stream)
+            .is_some_and(|stream| stream.number == seat.stream && stream.outgoing.is_some())
+    }
+
+    /// The workers whose stream was given up because it takes no more messages: to the scheduler it broke.
+    pub fn take_dropped(&mut self) -> Vec<WorkerId> {
+        std::mem::take(&mut self.dropped)
     }
 
     pub fn close(&mut self, seat: Seat) {
@@ -101,14 +109,11 @@ impl Roster {
         }
     }
 
-    /// Notes a report's number; false if it was received before.
-    pub fn receive(&mut self, seat: Seat, sequence: u64) -> bool {
-        let Some(stream) = self.streams.get_mut(&seat.worker) else {
-            return false;
-        };
-        let is_new = sequence > stream.received;
-        stream.received = stream.received.max(sequence);
-        is_new
+    /// Notes a report's number, to be acknowledged once it is durable.
+    pub fn receive(&mut self, seat: Seat, sequence: u64) {
+        if let Some(stream) = self.streams.get_mut(&seat.worker) {
+            stream.received = stream.received.max(sequence);
+        }
     }
 
     /// Tells every worker how far its reports are durable.
@@ -116,13 +121,10 @@ impl Roster {
         for (&worker, stream) in &mut self.streams {
             if stream.received > stream.acknowledged {
                 stream.acknowledged = stream.received;
-                put(
-                    worker,
-                    stream,
-                    Command::Ack {
-                        sequence: stream.received,
-                    },
-                );
+                let ack = Command::Ack {
+                    sequence: stream.received,
+                };
+                put(&mut self.dropped, worker, stream, ack);
             }
         }
     }
@@ -134,7 +136,7 @@ impl Roster {
             heartbeat_ms,
         };
         if let Some(stream) = self.streams.get_mut(&seat.worker) {
-            put(seat.worker, stream, welcome);
+            put(&mut self.dropped, seat.worker, stream, welcome);
         }
     }
 
@@ -190,15 +192,12 @@ impl Roster {
             } => (worker, attempt, rank, RankOrder::Stop),
         };
         if let Some(stream) = self.streams.get_mut(&worker) {
-            put(
-                worker,
-                stream,
-                Command::Rank {
-                    attempt,
-                    rank,
-                    order,
-                },
-            );
+            let command = Command::Rank {
+                attempt,
+                rank,
+                order,
+            };
+            put(&mut self.dropped, worker, stream, command);
         }
         Ok(())
     }
@@ -222,12 +221,13 @@ impl Roster {
     }
 }
 
-fn put(worker: WorkerId, stream: &mut Stream, command: Command) {
+fn put(dropped: &mut Vec<WorkerId>, worker: WorkerId, stream: &mut Stream, command: Command) {
     let Some(outgoing) = &stream.outgoing else {
         return;
     };
     if outgoing.try_send(command).is_err() {
         warn!(%worker, "worker does not read its stream, dropping it");
         stream.outgoing = None;
+        dropped.push(worker);
     }
 }

@@ -31,7 +31,7 @@ impl Default for Config {
         Config {
             scheduler: scheduler::Config::default(),
             heartbeat: Duration::from_secs(1),
-            farewell: Duration::from_secs(2),
+            farewell: Duration::from_secs(1),
         }
     }
 }
@@ -76,16 +76,18 @@ pub async fn run(
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     let mut server = std::pin::pin!(server);
     tokio::select! {
-        served = &mut server => served?,
+        served = &mut server => return Ok(served?),
         () = shutdown => {}
         () = ended.cancelled() => {}
     }
-    stop.cancel();
-    // Workers hold their streams open: after the farewell they are cut.
-    if let Ok(served) = tokio::time::timeout(config.farewell, server).await {
-        served?;
-    }
-    // If the driver has ended by itself, its result says why.
+    // The driver first: the streams of workers and watchers end with it, and so hold nothing up. One that has ended by
+    // itself needs no word, its result says why.
     let _ = driver.tell(Command::Stop);
-    watched.await.unwrap_or(Err(Error::Stopping))
+    let result = watched.await.unwrap_or(Err(Error::Stopping));
+    stop.cancel();
+    match tokio::time::timeout(config.farewell, server).await {
+        Ok(served) => result.and(served.map_err(Error::from)),
+        // What still hangs on is cut.
+        Err(_) => result,
+    }
 }

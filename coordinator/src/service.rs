@@ -33,23 +33,23 @@ impl Service {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()
             .expect("the compiled descriptors are whole");
-        let limit = proto::MAX_MESSAGE_BYTES;
+        let (limit, reply_limit) = (proto::MAX_MESSAGE_BYTES, proto::MAX_REPLY_BYTES);
         Routes::new(health_service)
             .add_service(reflection)
             .add_service(
                 JobsServer::new(self.clone())
                     .max_decoding_message_size(limit)
-                    .max_encoding_message_size(limit),
+                    .max_encoding_message_size(reply_limit),
             )
             .add_service(
                 DepotServer::new(self.clone())
                     .max_decoding_message_size(limit)
-                    .max_encoding_message_size(limit),
+                    .max_encoding_message_size(reply_limit),
             )
             .add_service(
                 WorkersServer::new(self)
                     .max_decoding_message_size(limit)
-                    .max_encoding_message_size(limit),
+                    .max_encoding_message_size(reply_limit),
             )
     }
 

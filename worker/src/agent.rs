@@ -69,6 +69,8 @@ pub enum Error {
 /// Reports kept for the coordinator; when there are more, ranks wait.
 const OUTBOX: usize = 100_000;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
+/// How long the last reports may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 type Opening = Pin<Box<dyn Future<Output = Result<Link, LinkError>> + Send>>;
 
@@ -77,6 +79,8 @@ struct Agent {
     instance: String,
     launcher: Launcher,
     ranks: BTreeMap<RankKey, RankProcess>,
+    /// Ranks that have ended, how far they had come, and the report of it that is not acknowledged yet.
+    departed: VecDeque<(u64, RankStatus)>,
     /// Reports that are not acknowledged yet; the first `sent` of them are on the wire.
     outbox: VecDeque<RankReport>,
     sent: usize,
@@ -87,7 +91,7 @@ struct Agent {
 
 enum Connection {
     Opening(Opening),
-    Open(Link),
+    Open(Box<Link>),
 }
 
 /// Runs a worker until `shutdown` resolves; its ranks end with it.
@@ -102,6 +106,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         instance: instance(),
         launcher,
         ranks: BTreeMap::new(),
+        departed: VecDeque::new(),
         outbox: VecDeque::new(),
         sent: 0,
         next_sequence: 1,
@@ -120,7 +125,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
                     info!(coordinator = agent.config.coordinator, name = agent.config.name, "connected");
                     agent.retry = FIRST_RETRY;
                     agent.sent = 0;
-                    connection = Connection::Open(*link);
+                    connection = Connection::Open(link);
                 }
                 Ok(Change::Command(command)) => agent.obey(command),
                 Err(LinkError::Refused { reason }) => return Err(Error::Refused { reason }),
@@ -165,21 +170,17 @@ impl Connection {
 }
 
 impl Agent {
-    /// Opens the stream after a wait; the hello tells the ranks as they are now, reports tell what follows.
+    /// Opens the stream after a wait. A rank that has ended is listed until the report of it is acknowledged: were it
+    /// missing, the coordinator would take it for lost before it hears how it ended.
     fn open(&self, wait: Duration) -> Opening {
+        let ranks = self.ranks.iter();
+        let present = ranks.map(|(&key, process)| status(key, &process.progress));
+        let departed = self.departed.iter().map(|(_, status)| status.clone());
         let hello = Hello {
             name: self.config.name.clone(),
             instance: self.instance.clone(),
             offer: self.config.offer.clone(),
-            ranks: self
-                .ranks
-                .iter()
-                .map(|(&(attempt, rank), process)| RankStatus {
-                    attempt,
-                    rank,
-                    progress: process.progress.clone(),
-                })
-                .collect(),
+            ranks: present.chain(departed).collect(),
         };
         let url = self.config.coordinator.clone();
         Box::pin(async move {
@@ -206,6 +207,7 @@ impl Agent {
                     self.outbox.pop_front();
                     self.sent = self.sent.saturating_sub(1);
                 }
+                self.departed.retain(|&(report, _)| report > sequence);
             }
             Command::Rank {
                 attempt,
@@ -254,7 +256,10 @@ impl Agent {
         match &report {
             Report::Exited(exit) => {
                 info!(job = %attempt.job, %attempt, rank, status = exit.status, "rank ended");
-                self.ranks.remove(&key);
+                let process = self.ranks.remove(&key);
+                let progress = process.map_or(Progress::Starting, |process| process.progress);
+                self.departed
+                    .push_back((self.next_sequence, status(key, &progress)));
             }
             Report::Ready { address } => self.progress(
                 key,
@@ -314,12 +319,25 @@ impl Agent {
             }
         }
         if let Connection::Open(mut link) = connection {
-            self.flush(&link);
-            link.try_send(Upward::Goodbye);
-            // The coordinator answers a goodbye by closing, or is gone already.
-            let closing = async { while link.next().await.is_ok() {} };
-            let _ = tokio::time::timeout(Duration::from_millis(500), closing).await;
+            let unsent = self.outbox.split_off(self.sent);
+            let farewell = async {
+                for report in unsent {
+                    link.send(Upward::Report(report)).await;
+                }
+                link.send(Upward::Goodbye).await;
+                // The coordinator answers a goodbye by closing, or is gone already.
+                while link.next().await.is_ok() {}
+            };
+            let _ = tokio::time::timeout(FAREWELL, farewell).await;
         }
+    }
+}
+
+fn status((attempt, rank): RankKey, progress: &Progress) -> RankStatus {
+    RankStatus {
+        attempt,
+        rank,
+        progress: progress.clone(),
     }
 }
 

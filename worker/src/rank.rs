@@ -21,6 +21,9 @@ use crate::training::Training;
 /// The exit status of a rank whose control pipe closed.
 const ABANDONED: i32 = 3;
 
+/// How long a rank waits for a coordinator that is started anew. Its peers wait longer for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long ranks that were told to go may take to find each other.
 const MEETING: Duration = Duration::from_secs(30);
 
@@ -101,7 +104,7 @@ fn serve(orders: &Receiver<Order>, reports: &Reports) -> Result<(), Failure> {
     } = *assignment;
     let _span = info_span!("rank", job = %attempt.job, attempt = attempt.number, rank).entered();
     let ranks = job.resources.ranks;
-    let depot: Arc<dyn Depot> = Arc::new(Remote::new(&coordinator)?);
+    let depot: Arc<dyn Depot> = Arc::new(Remote::new(&coordinator)?.patient(PATIENCE));
     let mut training = Training::prepare(
         &job,
         depot,

@@ -17,10 +17,13 @@ use crate::roster::Seat;
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Driver {
+    /// A report that comes a second time, because its acknowledgement was lost, is taken in again: nothing that follows
+    /// from it changes, and a worker whose hello still lists the rank counts on it.
     pub(super) fn report(&mut self, seat: Seat, report: RankReport) -> Result<(), Error> {
-        if !self.roster.receive(seat, report.sequence) {
+        if !self.roster.is_current(seat) {
             return Ok(());
         }
+        self.roster.receive(seat, report.sequence);
         let RankReport {
             attempt,
             rank,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use spec::{CheckpointManifest, Digest, JobId};
 use store::Batch;
+use tracing::warn;
 
 use super::records::{Ledger, decode, encode, key};
 use crate::error::Error;
@@ -38,6 +39,7 @@ impl Ledger {
             manifest,
             saved_unix_ms: unix_ms,
         };
+        let _alone = self.alone();
         let mut held = self.checkpoints(Some(job))?;
         if held.iter().any(|known| known.digest == checkpoint.digest) {
             return Ok(checkpoint);
@@ -64,7 +66,10 @@ impl Ledger {
             batch.reference(digest.0);
         }
         self.commit(batch)?;
-        self.store.collect()?;
+        // The checkpoint is durable: space that is not given back now is given back another time.
+        if let Err(error) = self.store.collect() {
+            warn!(%error, "cannot give back the space of old checkpoints");
+        }
         Ok(checkpoint)
     }
 

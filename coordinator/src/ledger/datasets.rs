@@ -31,6 +31,7 @@ impl Ledger {
         manifest: DatasetManifest,
         unix_ms: u64,
     ) -> Result<Dataset, Error> {
+        let _alone = self.alone();
         let digest = manifest.digest();
         if let Ok(known) = self.dataset(name, Some(&digest)) {
             return Ok(known);

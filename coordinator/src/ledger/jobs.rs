@@ -95,9 +95,11 @@ impl Ledger {
         let unknown = || Error::UnknownJob {
             reference: reference.to_string(),
         };
-        if let Ok(id) = reference.parse::<JobId>() {
-            let known = self.store.get(&key(b"job/", &[id.0]))?.is_some();
-            return known.then_some(id).ok_or_else(unknown);
+        // A job may be called as others are numbered: the id goes first.
+        if let Ok(id) = reference.parse::<JobId>()
+            && self.store.get(&key(b"job/", &[id.0]))?.is_some()
+        {
+            return Ok(id);
         }
         let last = self.store.last(&name_prefix(reference))?;
         last.map(|(key, _)| JobId(number_at_end(&key)))

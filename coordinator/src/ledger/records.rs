@@ -1,7 +1,7 @@
 //! How records are kept: one tree, key prefixes by kind, numbers big-endian so that key order is number order. Values are
 //! one version byte and JSON.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,12 +15,16 @@ const RECORD_VERSION: u8 = 1;
 #[derive(Clone)]
 pub struct Ledger {
     pub(super) store: Arc<dyn Store>,
+    writing: Arc<Mutex<()>>,
 }
 
 impl Ledger {
     /// The ledger in this store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Ledger { store }
+        Ledger {
+            store,
+            writing: Arc::default(),
+        }
     }
 
     /// The store that the ledger is kept in.
@@ -34,6 +38,12 @@ impl Ledger {
     /// What the store reports.
     pub fn commit(&self, batch: Batch) -> Result<(), Error> {
         Ok(self.store.commit(batch)?)
+    }
+
+    /// Held by who reads records in order to write what follows from them, so that no other comes between.
+    pub(super) fn alone(&self) -> MutexGuard<'_, ()> {
+        // The lock guards no data that a panic could have left halfway.
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn record<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Error> {

@@ -4,7 +4,7 @@ use proto::v1;
 use proto::v1::depot_server::Depot;
 use spec::{AttemptId, Digest};
 use store::Pin;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{Service, refused};
 use crate::driver::unix_ms;
@@ -80,7 +80,10 @@ impl Depot for Service {
             .with_ledger(move |ledger| Ok(ledger.store().chunk(&digest.0)?))
             .await;
         // What is wrong with a chunk stays wrong: the reader must not try again.
-        let bytes = read.map_err(|status| Status::data_loss(status.message()))?;
+        let bytes = read.map_err(|status| match status.code() {
+            Code::Unavailable => status,
+            _ => Status::data_loss(status.message()),
+        })?;
         Ok(Response::new(v1::Chunk { bytes }))
     }
 

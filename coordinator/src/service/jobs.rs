@@ -4,7 +4,9 @@ use std::pin::Pin;
 
 use proto::v1;
 use proto::v1::jobs_server::Jobs;
+use scheduler::{AttemptRecord, RankState};
 use spec::job::SplitRef;
+use spec::state::JobState;
 use spec::{JobId, MetricRow};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
@@ -168,20 +170,31 @@ impl Service {
         loop {
             changes.borrow_and_update();
             // The state is read before the rows: once it is final, the rows read after it are all there are.
-            let job = self.job(id).await?.into_inner();
-            let ended = ["succeeded", "failed", "cancelled"].contains(&job.state.as_str());
+            let now = move |ledger: &Ledger| {
+                let ended = ledger.state(id)?.state.is_final();
+                let detail = if ended { Detail::Whole } else { Detail::Line };
+                Ok((describe(ledger, &ledger.submitted(id)?, detail)?, ended))
+            };
+            let (job, ended) = self.with_ledger(now).await?;
             let wrap = |row: MetricRow| v1::JobUpdate {
                 update: Some(Update::Row(row.into())),
             };
             after = self.send_rows(id, after, updates, wrap).await?;
-            if shown.as_ref() != Some(&job) {
+            // Rows tell of steps by themselves.
+            let standing = (
+                ended,
+                job.state.clone(),
+                job.reason.clone(),
+                job.ranks_running,
+            );
+            if shown.as_ref() != Some(&standing) {
                 let update = v1::JobUpdate {
-                    update: Some(Update::Job(job.clone())),
+                    update: Some(Update::Job(job)),
                 };
                 if updates.send(Ok(update)).await.is_err() {
                     return Ok(());
                 }
-                shown = Some(job);
+                shown = Some(standing);
             }
             if ended {
                 return Ok(());
@@ -224,9 +237,7 @@ fn describe(ledger: &Ledger, submitted: &SubmittedJob, detail: Detail) -> Result
         step: row.as_ref().map_or(0, |row| row.exact.step),
         steps: submitted.steps,
         ranks_running: match state.state {
-            spec::state::JobState::Running => {
-                attempt.map_or(0, |attempt| attempt.placements.len() as u32)
-            }
+            JobState::Running => attempt.map_or(0, |attempt| running(&attempt)),
             _ => 0,
         },
         ranks: submitted.job.resources.ranks,
@@ -245,4 +256,12 @@ fn describe(ledger: &Ledger, submitted: &SubmittedJob, detail: Detail) -> Result
             })
             .collect(),
     })
+}
+
+/// How many ranks were told to train and are not gone.
+fn running(attempt: &AttemptRecord) -> u32 {
+    let ranks = attempt.placements.iter();
+    ranks
+        .map(|placement| u32::from(placement.state == RankState::Running))
+        .sum()
 }

@@ -6,13 +6,14 @@ use proto::v1;
 use proto::v1::worker_message::Message;
 use proto::v1::workers_server::Workers;
 use proto::{RankReport, RankStatus};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Service, refused, status};
 use crate::driver::{Command, Handle, Hello};
+use crate::error::Error;
 use crate::roster::Seat;
 
 /// Messages that may wait for a worker before it is taken for dead.
@@ -36,18 +37,30 @@ impl Workers for Service {
         };
         let hello = decode_hello(hello)?;
         let (outgoing, orders) = mpsc::channel(PATIENCE);
-        let seat = self
-            .driver
-            .ask(|reply| Command::Join {
+        let (seated, answer) = oneshot::channel();
+        let driver = self.driver.clone();
+        // On a task of its own: a caller that goes away now must not leave a seat that nobody gives back.
+        tokio::spawn(async move {
+            let asked = driver.ask(|reply| Command::Join {
                 hello,
                 outgoing,
                 reply,
-            })
-            .await;
-        let seat = seat.map_err(|error| status(&error))?;
-        let driver = self.driver.clone();
-        tokio::spawn(async move {
-            let left = listen(&driver, seat, &mut messages).await.unwrap_or(false);
+            });
+            let seat = match asked.await {
+                Ok(seat) => seat,
+                Err(error) => {
+                    // A caller that has gone away needs no reason.
+                    let _ = seated.send(Err(status(&error)));
+                    return;
+                }
+            };
+            let left = match seated.send(Ok(())) {
+                Ok(()) => tokio::select! {
+                    left = listen(&driver, seat, &mut messages) => left.unwrap_or(false),
+                    () = driver.ended() => return,
+                },
+                Err(_) => false,
+            };
             let last = if left {
                 Command::Leave(seat)
             } else {
@@ -56,6 +69,7 @@ impl Workers for Service {
             // A driver that has ended needs no farewell.
             let _ = driver.tell(last);
         });
+        answer.await.map_err(|_| status(&Error::Stopping))??;
         Ok(Response::new(Box::pin(
             ReceiverStream::new(orders).map(|command| Ok(command.into())),
         )))

@@ -27,8 +27,9 @@ const ALLOCATOR: (&str, &str) = (
     "glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=131072",
 );
 
-/// Lines of a rank's log that its exit report carries.
+/// Lines of a rank's log that its exit report carries, and the most characters of each.
 const LAST_LINES: usize = 20;
+const LAST_LINE_CHARACTERS: usize = 1000;
 /// The longest line kept of a rank's log or reports, in bytes.
 const LONGEST_LINE: u64 = 1 << 20;
 
@@ -88,7 +89,12 @@ impl Launcher {
         self.requests
             .send((self.program.clone(), reply))
             .map_err(|_| ended())?;
-        let mut child = answer.recv().map_err(|_| ended())??;
+        let child = answer.recv().map_err(|_| ended())??;
+        self.watch(key, child)
+    }
+
+    /// Follows a rank's reports, log and end on threads of their own. If that fails, its pipes close and so it ends.
+    fn watch(&self, key: RankKey, mut child: Child) -> std::io::Result<RankProcess> {
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
         let (control, reports, log) =
@@ -212,7 +218,7 @@ fn keep_log(log: impl Read, mut file: Option<File>) -> Vec<String> {
         if last.len() == LAST_LINES {
             last.pop_front();
         }
-        last.push_back(line);
+        last.push_back(line.chars().take(LAST_LINE_CHARACTERS).collect());
     }
     last.into()
 }

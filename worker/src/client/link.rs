@@ -88,18 +88,14 @@ impl Link {
         })
     }
 
-    /// Sends a message if there is room; gives it back if there is none now.
+    /// Sends a message if there is room; false if there is none now.
     pub fn try_send(&self, upward: Upward) -> bool {
-        let message = match upward {
-            Upward::Heartbeat => Message::Heartbeat(v1::Heartbeat {}),
-            Upward::Report(report) => Message::Report(report.into()),
-            Upward::Goodbye => Message::Goodbye(v1::Goodbye {}),
-        };
-        self.outgoing
-            .try_send(v1::WorkerMessage {
-                message: Some(message),
-            })
-            .is_ok()
+        self.outgoing.try_send(encode(upward)).is_ok()
+    }
+
+    /// Sends a message, waiting for room. What a broken stream loses, [`Link::next`] tells.
+    pub async fn send(&self, upward: Upward) {
+        let _ = self.outgoing.send(encode(upward)).await;
     }
 
     /// The next command.
@@ -115,6 +111,17 @@ impl Link {
             Some(Err(status)) => Err(away(status.message().to_string())),
             None => Err(away("the coordinator closed the stream".to_string())),
         }
+    }
+}
+
+fn encode(upward: Upward) -> v1::WorkerMessage {
+    let message = match upward {
+        Upward::Heartbeat => Message::Heartbeat(v1::Heartbeat {}),
+        Upward::Report(report) => Message::Report(report.into()),
+        Upward::Goodbye => Message::Goodbye(v1::Goodbye {}),
+    };
+    v1::WorkerMessage {
+        message: Some(message),
     }
 }
 

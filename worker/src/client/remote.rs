@@ -1,12 +1,12 @@
 //! The coordinator's depot, called from threads that may block.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proto::v1;
 use proto::v1::depot_client::DepotClient;
 use proto::v1::save_message::Message;
 use spec::job::SplitRef;
-use spec::rank::Failure;
+use spec::rank::{Failure, FailureKind};
 use spec::{AttemptId, CheckpointManifest, DatasetManifest, Digest, JobId};
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::{Channel, Endpoint};
@@ -17,12 +17,16 @@ use crate::depot::{Depot, lasting, passing};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const SAVE_TIMEOUT: Duration = Duration::from_secs(600);
+/// The wait before the first repetition of a call, which doubles with each, and its most.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The depot of a coordinator.
 pub struct Remote {
     runtime: Runtime,
     client: DepotClient<Channel>,
     url: String,
+    patience: Duration,
 }
 
 impl Remote {
@@ -47,13 +51,36 @@ impl Remote {
             .tcp_nodelay(true);
         let channel = runtime.block_on(async { endpoint.connect_lazy() });
         let client = DepotClient::new(channel)
-            .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+            .max_decoding_message_size(proto::MAX_REPLY_BYTES)
             .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
         Ok(Remote {
             runtime,
             client,
             url: url.to_string(),
+            patience: Duration::ZERO,
         })
+    }
+
+    /// One that repeats calls for so long while the coordinator cannot be reached, as when it is started anew.
+    pub fn patient(self, patience: Duration) -> Self {
+        Remote { patience, ..self }
+    }
+
+    /// Calls until there is an answer, or the patience is at its end. All calls may be repeated.
+    fn repeat<T>(&self, mut call: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+        let deadline = Instant::now() + self.patience;
+        let mut wait = FIRST_WAIT;
+        loop {
+            match call() {
+                Err(failure)
+                    if failure.kind == FailureKind::Passing && Instant::now() + wait < deadline =>
+                {
+                    std::thread::sleep(wait);
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                answer => return answer,
+            }
+        }
     }
 
     fn call<T>(
@@ -72,6 +99,29 @@ impl Remote {
                 self.url
             ))),
         }
+    }
+
+    async fn send(
+        &self,
+        chunks: &[&[u8]],
+        end: &v1::SaveEnd,
+    ) -> Result<tonic::Response<v1::Checkpoint>, Status> {
+        // Two messages wait at most: the copy of a checkpoint is never in memory whole.
+        let (messages, outgoing) = tokio::sync::mpsc::channel(2);
+        let mut client = self.client.clone();
+        let sent = async move {
+            let chunks = chunks.iter().map(|chunk| Message::Chunk(chunk.to_vec()));
+            for message in chunks.chain([Message::End(end.clone())]) {
+                let message = Some(message);
+                // A call that has ended says itself why.
+                if messages.send(v1::SaveMessage { message }).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let stream = tokio_stream::wrappers::ReceiverStream::new(outgoing);
+        let (answer, ()) = tokio::join!(client.save_checkpoint(stream), sent);
+        answer
     }
 
     /// What the coordinator refuses stays refused; what did not reach it may pass.
@@ -101,7 +151,10 @@ impl Depot for Remote {
             name: reference.dataset.clone(),
             digest,
         };
-        let dataset = self.call(self.client.clone().show_dataset(request), CALL_TIMEOUT)?;
+        let dataset = self.repeat(|| {
+            let mut client = self.client.clone();
+            self.call(client.show_dataset(request.clone()), CALL_TIMEOUT)
+        })?;
         proto::decode_dataset(&dataset.manifest_json).map_err(lasting)
     }
 
@@ -109,9 +162,11 @@ impl Depot for Remote {
         let request = v1::ReadChunkRequest {
             digest: digest.to_string(),
         };
-        Ok(self
-            .call(self.client.clone().read_chunk(request), CALL_TIMEOUT)?
-            .bytes)
+        let chunk = self.repeat(|| {
+            let mut client = self.client.clone();
+            self.call(client.read_chunk(request.clone()), CALL_TIMEOUT)
+        })?;
+        Ok(chunk.bytes)
     }
 
     fn save(
@@ -125,32 +180,7 @@ impl Depot for Remote {
             attempt: attempt.to_string(),
             manifest_json,
         };
-        // Two messages wait at most: the copy of a checkpoint is never in memory whole.
-        let (messages, outgoing) = tokio::sync::mpsc::channel(2);
-        let mut client = self.client.clone();
-        let sent = async {
-            for &chunk in chunks {
-                let message = v1::SaveMessage {
-                    message: Some(Message::Chunk(chunk.to_vec())),
-                };
-                if messages.send(message).await.is_err() {
-                    return;
-                }
-            }
-            // A call that has ended says itself why.
-            let _ = messages
-                .send(v1::SaveMessage {
-                    message: Some(Message::End(end)),
-                })
-                .await;
-            drop(messages);
-        };
-        let call = async {
-            let stream = tokio_stream::wrappers::ReceiverStream::new(outgoing);
-            let (answer, ()) = tokio::join!(client.save_checkpoint(stream), sent);
-            answer
-        };
-        let saved = self.call(call, SAVE_TIMEOUT)?;
+        let saved = self.repeat(|| self.call(self.send(chunks, &end), SAVE_TIMEOUT))?;
         saved.digest.parse().map_err(lasting)
     }
 
@@ -158,7 +188,10 @@ impl Depot for Remote {
         let request = v1::ListCheckpointsRequest {
             job: job.to_string(),
         };
-        let reply = self.call(self.client.clone().list_checkpoints(request), CALL_TIMEOUT)?;
+        let reply = self.repeat(|| {
+            let mut client = self.client.clone();
+            self.call(client.list_checkpoints(request.clone()), CALL_TIMEOUT)
+        })?;
         let decode = |checkpoint: &v1::Checkpoint| {
             proto::decode_checkpoint(&checkpoint.manifest_json).map_err(lasting)
         };

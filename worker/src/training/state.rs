@@ -4,10 +4,9 @@ use engine::Engine;
 use plan::Mode;
 use spec::checkpoint::Section;
 use spec::rank::{Failure, FailureKind};
-use spec::{AttemptId, CheckpointManifest, Digest, JobId};
-use tracing::{info, warn};
+use spec::{CheckpointManifest, Digest, JobId};
+use tracing::warn;
 
-use super::session::Training;
 use crate::depot::{Depot, lasting};
 
 /// Bytes of a full chunk of a checkpoint.
@@ -19,41 +18,24 @@ pub struct Restored {
     pub manifest: CheckpointManifest,
 }
 
-impl Training {
-    /// Makes the state durable as a checkpoint.
-    pub(super) fn save(&self, attempt: AttemptId) -> Result<Digest, Failure> {
-        let mut chunks: Vec<&[u8]> = Vec::new();
-        let sections = [("parameters", self.engine.parameters())];
-        let sections = sections
-            .into_iter()
-            .chain(self.engine.optimizer_state())
-            .map(|(name, words)| {
-                let parts: Vec<&[u8]> = bytemuck::cast_slice::<f32, u8>(words)
-                    .chunks(CHUNK_BYTES)
-                    .collect();
-                let section = Section {
-                    name: name.to_string(),
-                    words: words.len() as u64,
-                    chunks: parts.iter().map(|part| Digest::of(part)).collect(),
-                };
-                chunks.extend(parts);
-                section
-            });
-        let manifest = CheckpointManifest {
-            job_id: attempt.job,
-            sections: sections.collect(),
-            job: self.job.clone(),
-            device_class: engine::device_class(),
-            step: self.engine.step(),
-            commit: self.commit,
-            data: self.facts.clone(),
-            preprocessing: self.preprocessing.clone(),
-            state_digest: self.engine.state_digest(&[self.commit]),
+/// The flat buffers of S as the sections of a checkpoint, and the bytes of their chunks in order.
+pub fn sections(engine: &Engine<f32>) -> (Vec<Section>, Vec<&[u8]>) {
+    let mut chunks: Vec<&[u8]> = Vec::new();
+    let buffers = [("parameters", engine.parameters())];
+    let buffers = buffers.into_iter().chain(engine.optimizer_state());
+    let sections = buffers.map(|(name, words)| {
+        let parts: Vec<&[u8]> = bytemuck::cast_slice::<f32, u8>(words)
+            .chunks(CHUNK_BYTES)
+            .collect();
+        let section = Section {
+            name: name.to_string(),
+            words: words.len() as u64,
+            chunks: parts.iter().map(|part| Digest::of(part)).collect(),
         };
-        let digest = self.depot.save(attempt, &chunks, &manifest)?;
-        info!(step = manifest.step, %digest, "checkpoint saved");
-        Ok(digest)
-    }
+        chunks.extend(parts);
+        section
+    });
+    (sections.collect(), chunks)
 }
 
 /// Sets the engine to the checkpoint `newest` of a job, or to the newest before it that is whole. `None`: none is.

@@ -6,13 +6,14 @@ use collective::{Gang, LocalStep, Node};
 use data::{Batch, Loader, Microbatches, Sampling};
 use spec::metric::{Exact, MetricRow, Timing};
 use spec::rank::{Failure, Report};
-use spec::{AttemptId, Digest};
+use spec::{AttemptId, CheckpointManifest, Digest};
 use tracing::info;
 
 use super::evaluation::{Evaluation, evaluate_rows};
 use super::failure::{of_data, of_engine, of_gang};
 use super::pace::Pace;
 use super::session::Training;
+use super::state;
 use crate::depot::passing;
 
 /// How long a rank waits for the others. A dead one is seen at once; this is for one that hangs.
@@ -89,6 +90,25 @@ impl Training {
             step: self.engine.step(),
             state_digest: self.engine.state_digest(&[self.commit]),
         })
+    }
+
+    /// Makes the state durable as a checkpoint.
+    fn save(&self, attempt: AttemptId) -> Result<Digest, Failure> {
+        let (sections, chunks) = state::sections(&self.engine);
+        let manifest = CheckpointManifest {
+            job_id: attempt.job,
+            sections,
+            job: self.job.clone(),
+            device_class: engine::device_class(),
+            step: self.engine.step(),
+            commit: self.commit,
+            data: self.facts.clone(),
+            preprocessing: self.preprocessing.clone(),
+            state_digest: self.engine.state_digest(&[self.commit]),
+        };
+        let digest = self.depot.save(attempt, &chunks, &manifest)?;
+        info!(step = manifest.step, %digest, "checkpoint saved");
+        Ok(digest)
     }
 
     /// All ranks must go on from the same state.
