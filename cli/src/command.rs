@@ -20,6 +20,7 @@ use crate::arguments::{Arguments, Command, Coordinator, Model, Worker};
 use crate::client::Client;
 use crate::end::unless_asked;
 use crate::stop::Stop;
+use crate::url;
 use crate::view::Format;
 
 /// Runs what was typed.
@@ -46,24 +47,31 @@ pub fn run(arguments: Arguments) -> Result<(), Stop> {
         .build()
         .map_err(Stop::failed)?;
     let connect = || async { Client::connect(&url).await };
-    match command {
+    let starts_its_own = matches!(
+        command,
+        Command::Quickstart(_) | Command::Up(_) | Command::Coordinator(_) | Command::Rank
+    );
+    if !starts_its_own {
+        url::check(&url)?;
+    }
+    let result = match command {
         Command::Quickstart(options) => {
             talker.block_on(quickstart::run(&options, log.as_deref(), format))
         }
         Command::Up(options) => talker.block_on(up::run(&options, log.as_deref(), format)),
         Command::Run(options) => run::run(&options, &url, format),
         Command::Coordinator(Coordinator::Start(options)) => {
-            daemon()?.block_on(coordinator::start(&options, format))
+            daemon().and_then(|daemon| daemon.block_on(coordinator::start(&options, format)))
         }
         Command::Worker(Worker::Start(options)) => {
-            daemon()?.block_on(worker::start(&options, &url))
+            daemon().and_then(|daemon| daemon.block_on(worker::start(&options, &url)))
         }
         Command::Worker(Worker::List) => talker.block_on(unless_asked(async {
             worker::list(&connect().await?, format).await
         })),
         Command::Plan(options) => plan::run(&options, &url, format),
         Command::Submit(options) => talker.block_on(unless_asked(async {
-            submit::run(&connect().await?, &options, format).await
+            submit::run(&url, &options, format).await
         })),
         Command::Job(command) => talker.block_on(unless_asked(async {
             job::run(&connect().await?, command, format).await
@@ -78,5 +86,8 @@ pub fn run(arguments: Arguments) -> Result<(), Stop> {
             evaluate::run(&connect().await?, &url, &options, format).await
         })),
         Command::Rank => Err(Stop::refused("a rank is started by its worker")),
-    }
+    };
+    // What an interrupted command has left on other threads ends with the process.
+    talker.shutdown_background();
+    result
 }

@@ -21,7 +21,15 @@ use crate::stop::{Code, Stop};
 /// # Errors
 /// It is not there, is in use, or cannot be read.
 pub fn open(data_dir: &Path) -> Result<Ledger, Stop> {
-    let store = Disk::open(&coordinator_dir(data_dir)).map_err(Stop::refused)?;
+    let directory = coordinator_dir(data_dir);
+    // Opening would make it.
+    if !directory.exists() && !data_dir.is_file() {
+        return Err(Stop::refused(format!(
+            "{} holds no data: give the --data-dir of a coordinator, or start one there with `trainyard up` and import some",
+            data_dir.display()
+        )));
+    }
+    let store = Disk::open(&directory).map_err(Stop::refused)?;
     Ok(Ledger::new(Arc::new(store)))
 }
 

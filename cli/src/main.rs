@@ -1,12 +1,16 @@
 //! The only binary: `trainyard`. Reads what was typed, runs the command, ends with the status that says how it went.
 #![forbid(unsafe_code)]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("trainyard runs on Linux");
+
 mod arguments;
 mod client;
 mod command;
 mod end;
 mod local;
 mod stop;
+mod url;
 mod view;
 mod views;
 mod yard;
@@ -16,6 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::arguments::{Arguments, Command, Coordinator, Worker};
+use crate::view::tell;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -41,7 +46,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(stop) => {
             if !stop.message.is_empty() {
-                eprintln!("trainyard: {}", stop.message);
+                tell(&format!("trainyard: {}", stop.message));
             }
             stop.code.into()
         }
@@ -59,12 +64,16 @@ fn start_log(arguments: &Arguments) {
     let default = if is_daemon { "info" } else { "warn" };
     let filter = arguments.log.as_deref().unwrap_or(default);
     let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|error| {
-        eprintln!("trainyard: --log {filter}: {error}; using {default}");
+        tell(&format!(
+            "trainyard: --log {filter}: {error}; using {default}"
+        ));
         tracing_subscriber::EnvFilter::new(default)
     });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // It would be said on stderr, which is what has failed.
+        .log_internal_errors(false)
         .init();
 }

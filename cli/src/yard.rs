@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_dea
 use serde::Deserialize;
 use worker::machine;
 
-use crate::stop::Stop;
+use crate::stop::{Code, Stop};
 
 /// How long children may take to end by themselves.
 const FAREWELL: Duration = Duration::from_secs(8);
@@ -43,12 +43,14 @@ impl Yard {
         least_threads: u32,
         log: &str,
     ) -> Result<Self, Stop> {
+        let parent = std::process::id().to_string();
         let mut coordinator = child(log)?;
         coordinator.args([
             "--json",
             "coordinator",
             "start",
             "--end-with-parent",
+            &parent,
             "--listen",
         ]);
         coordinator
@@ -58,9 +60,9 @@ impl Yard {
         let mut coordinator = spawn(coordinator.stdout(Stdio::piped()))?;
         let url = match serving(&mut coordinator) {
             Ok(address) => format!("http://{address}"),
-            Err(stop) => {
+            Err(_) => {
                 end(&mut [&mut coordinator]);
-                return Err(stop);
+                return Err(not_started(&mut coordinator));
             }
         };
         let mut yard = Yard {
@@ -74,6 +76,7 @@ impl Yard {
                 "worker",
                 "start",
                 "--end-with-parent",
+                &parent,
                 "--coordinator",
                 &yard.url,
             ]);
@@ -106,9 +109,11 @@ impl Yard {
         })
     }
 
-    /// Ends the workers, then the coordinator, and waits for them.
-    pub fn stop(mut self) {
-        self.end_all();
+    /// Ends the workers, then the coordinator, and waits for them: on another thread, so that this one can close its own
+    /// connections to the coordinator, which waits for that.
+    pub async fn stop(self) {
+        // Dropping it is what ends it.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 
     fn end_all(&mut self) {
@@ -126,9 +131,11 @@ impl Drop for Yard {
 
 /// Asks children to end, waits, kills those that do not.
 fn end(children: &mut [&mut Child]) {
-    for child in children.iter() {
-        // One that has ended needs no signal; it has not been waited for, so its id is still its own.
-        let _ = kill_process(Pid::from_child(child), Signal::TERM);
+    for child in children.iter_mut() {
+        // One that is still to be waited for keeps its id, also if it has ended meanwhile.
+        if let Ok(None) = child.try_wait() {
+            let _ = kill_process(Pid::from_child(child), Signal::TERM);
+        }
     }
     let deadline = Instant::now() + FAREWELL;
     for child in children.iter_mut() {
@@ -169,28 +176,42 @@ fn spawn(command: &mut Command) -> Result<Child, Stop> {
 }
 
 /// Waits until the coordinator says where it serves.
-fn serving(coordinator: &mut Child) -> Result<SocketAddr, Stop> {
+fn serving(coordinator: &mut Child) -> serde_json::Result<SocketAddr> {
     let mut line = String::new();
     if let Some(stdout) = coordinator.stdout.take() {
         // An error leaves the line empty.
         let _ = BufReader::new(stdout).read_line(&mut line);
     }
-    match serde_json::from_str::<Serving>(&line) {
-        Ok(Serving { address }) => Ok(address),
+    serde_json::from_str::<Serving>(&line).map(|serving| serving.address)
+}
+
+/// Why a coordinator that has ended did not serve.
+fn not_started(coordinator: &mut Child) -> Stop {
+    let status = coordinator.try_wait().ok().flatten();
+    let said = |code| Stop {
+        code,
+        message: String::new(),
+    };
+    match status.and_then(|status| status.code()) {
         // It has said why on stderr.
-        Err(_) => Err(Stop::refused("the coordinator did not start")),
+        Some(1) => said(Code::Failed),
+        Some(2) => said(Code::Refused),
+        _ => Stop::failed(match status {
+            Some(status) => format!("the coordinator did not start: {status}"),
+            None => "the coordinator did not start".to_string(),
+        }),
     }
 }
 
-/// Asks the kernel to end this process when the thread that started it ends.
+/// Asks the kernel to end this process when the thread of the process `parent` that started it ends.
 ///
 /// # Errors
 /// The kernel refuses, or the parent has gone already.
-pub fn end_with_parent() -> Result<(), Stop> {
+pub fn end_with_parent(parent: u32) -> Result<(), Stop> {
     set_parent_process_death_signal(Some(Signal::TERM))
         .map_err(|error| Stop::failed(format!("cannot ask to end with the parent: {error}")))?;
     match getppid() {
-        Some(parent) if parent != Pid::INIT => Ok(()),
+        Some(found) if found.as_raw_nonzero().get().cast_unsigned() == parent => Ok(()),
         _ => Err(Stop::failed("the process that started this one has ended")),
     }
 }

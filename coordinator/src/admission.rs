@@ -43,7 +43,9 @@ pub fn admit<E: From<Error>>(
         Some(Validation::Split(reference)) => {
             let manifest = resolve(&lookup, reference)?;
             if let Some(difference) = difference(&train, &manifest) {
-                let (train, validation) = (job.data.train.to_string(), reference.to_string());
+                let name =
+                    |reference: &SplitRef| format!("{}/{}", reference.dataset, reference.split);
+                let (train, validation) = (name(&job.data.train), name(reference));
                 return Err(Error::SplitsDiffer {
                     train,
                     validation,

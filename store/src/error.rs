@@ -107,7 +107,7 @@ pub enum Error {
         source: sled::Error,
     },
     /// A file could not be worked with, for a reason that has no arm of its own.
-    #[error("cannot {operation} {}", path.display())]
+    #[error("cannot {operation} {}: {source}", path.display())]
     Io {
         /// What was tried, as a verb.
         operation: &'static str,

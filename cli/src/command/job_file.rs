@@ -1,5 +1,7 @@
 //! Reading a job file from disk.
 
+use std::fmt;
+use std::io::Read;
 use std::path::Path;
 
 use spec::Job;
@@ -35,7 +37,11 @@ impl JobFile {
                     "it is larger than 1 MiB, which no job file is",
                 ))
             } else {
-                std::fs::read(path)
+                // What has no length to tell, as a pipe, must not be read for ever.
+                let mut bytes = Vec::new();
+                let file = std::fs::File::open(path)?;
+                file.take(LARGEST).read_to_end(&mut bytes)?;
+                Ok(bytes)
             }
         });
         let bytes = bytes
@@ -61,8 +67,13 @@ impl JobFile {
         })
     }
 
+    /// The refusal of a job, for a reason that has no place in the file.
+    pub fn refuse(&self, reason: &dyn fmt::Display) -> Stop {
+        Stop::refused(format!("the job is refused\n{}: {reason}", self.name))
+    }
+
     /// A plan's refusal, with the place of the layer that it is about.
-    pub fn refuse(&self, error: &plan::Error) -> Stop {
+    pub fn refuse_plan(&self, error: &plan::Error) -> Stop {
         let positions = if self.overridden {
             Vec::new()
         } else {
@@ -73,15 +84,15 @@ impl JobFile {
                 "the job is refused\n{}:{line}:{column}: {error}",
                 self.name
             )),
-            None => Stop::refused(format!("the job is refused\n{}: {error}", self.name)),
+            None => self.refuse(error),
         }
     }
 
     /// The refusal of an admission.
     pub fn refuse_admission(&self, error: &coordinator::Error) -> Stop {
         match error {
-            coordinator::Error::Plan(error) => self.refuse(error),
-            other => Stop::refused(other),
+            coordinator::Error::Plan(error) => self.refuse_plan(error),
+            other => self.refuse(other),
         }
     }
 }

@@ -43,7 +43,7 @@ pub fn run(options: &arguments::Plan, url: &str, format: Format) -> Result<(), S
                 classes,
             };
             let plan =
-                plan::for_job(&file.job, &facts, &[]).map_err(|error| file.refuse(&error))?;
+                plan::for_job(&file.job, &facts, &[]).map_err(|error| file.refuse_plan(&error))?;
             (plan, None)
         }
         (_, _, Some(data_dir)) => {
@@ -110,7 +110,7 @@ pub fn admit_remote(file: &JobFile, url: &str) -> Result<coordinator::admission:
     let lookup = |reference: &SplitRef| {
         depot
             .dataset(reference)
-            .map_err(|failure| Refusal::Lookup(Stop::refused(failure.message)))
+            .map_err(|failure| Refusal::Lookup(file.refuse(&failure.message)))
     };
     admit(lookup, file.job.clone()).map_err(|refusal| match refusal {
         Refusal::Admission(error) => file.refuse_admission(&error),
