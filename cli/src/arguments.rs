@@ -134,9 +134,9 @@ pub struct CoordinatorStart {
     /// Where the store is
     #[arg(long, value_name = "DIR", default_value = "trainyard-data")]
     pub data_dir: PathBuf,
-    /// End when the process that started this one ends
-    #[arg(long, hide = true)]
-    pub end_with_parent: bool,
+    /// End when the process of this id, which started this one, ends
+    #[arg(long, hide = true, value_name = "PID")]
+    pub end_with_parent: Option<u32>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -164,9 +164,9 @@ pub struct WorkerStart {
     /// Workers that share this machine's memory
     #[arg(long, hide = true, default_value_t = 1)]
     pub sharing: u32,
-    /// End when the process that started this one ends
-    #[arg(long, hide = true)]
-    pub end_with_parent: bool,
+    /// End when the process of this id, which started this one, ends
+    #[arg(long, hide = true, value_name = "PID")]
+    pub end_with_parent: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -312,4 +312,15 @@ pub struct Evaluate {
     /// Threads to compute with [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_contradict_nothing() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use spec::rank::{Failure, FailureKind};
+
 /// The kinds of end that are not "done" (DESIGN section 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
@@ -50,6 +52,18 @@ impl Stop {
         Stop {
             code: Code::Failed,
             message: message.to_string(),
+        }
+    }
+
+    /// What a depot reports: a coordinator that cannot be reached, or else `otherwise`.
+    pub fn of(failure: Failure, otherwise: Code) -> Self {
+        let code = match failure.kind {
+            FailureKind::Passing => Code::Unreachable,
+            FailureKind::Lasting => otherwise,
+        };
+        Stop {
+            code,
+            message: failure.message,
         }
     }
 

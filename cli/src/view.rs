@@ -59,13 +59,20 @@ impl Format {
 /// Writes to stdout; a reader that has gone away ends the program as it does other filters.
 pub fn print(text: &str) {
     let mut out = io::stdout().lock();
-    if out
-        .write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .is_err()
-    {
-        std::process::exit(0);
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            tell(&format!("trainyard: cannot write the output: {error}"));
+            std::process::exit(1);
+        }
     }
+}
+
+/// Writes a line to stderr. Nobody needs to listen: unlike `eprintln!`, which panics then.
+pub fn tell(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Columns two blanks apart; a column of numbers is aligned right.

@@ -279,8 +279,8 @@ impl Checkpoint {
         self.manifest
             .sections
             .iter()
-            .map(|section| section.words * 4)
-            .sum()
+            .map(|section| section.words.saturating_mul(4))
+            .fold(0, u64::saturating_add)
     }
 }
 

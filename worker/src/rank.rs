@@ -181,7 +181,16 @@ fn own_address(coordinator: &str) -> Result<IpAddr, Failure> {
         .split_once("://")
         .map_or(coordinator, |(_, host)| host);
     let host = host.split('/').next().unwrap_or(host);
-    let addresses = host
+    // Without a port it is that of http; any will do to find the way.
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let place = if has_port {
+        host.to_string()
+    } else {
+        format!("{host}:80")
+    };
+    let addresses = place
         .to_socket_addrs()
         .map_err(|error| passing(format!("{coordinator}: {error}")))?;
     for address in addresses {

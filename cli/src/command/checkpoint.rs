@@ -8,7 +8,7 @@ use worker::depot::Depot;
 
 use crate::arguments::{Checkpoint, CheckpointRef};
 use crate::client::Client;
-use crate::stop::Stop;
+use crate::stop::{Code, Stop};
 use crate::view::{Details, Format, bytes};
 use crate::views;
 
@@ -84,7 +84,7 @@ pub async fn verify(url: &str, checkpoint: views::Checkpoint) -> Result<Verified
             for digest in &section.chunks {
                 let chunk = depot
                     .chunk(digest)
-                    .map_err(|failure| Stop::failed(failure.message))?;
+                    .map_err(|failure| Stop::of(failure, Code::Failed))?;
                 if Digest::of(&chunk) != *digest {
                     return Err(Stop::failed(format!(
                         "chunk {digest} of section {} is corrupt",
@@ -95,11 +95,11 @@ pub async fn verify(url: &str, checkpoint: views::Checkpoint) -> Result<Verified
                 verified.chunks += 1;
                 bar.inc(1);
             }
-            if section_bytes != section.words * 4 {
+            if section_bytes != section.words.saturating_mul(4) {
                 return Err(Stop::failed(format!(
                     "section {} has {section_bytes} bytes and should have {}",
                     section.name,
-                    section.words * 4
+                    section.words.saturating_mul(4)
                 )));
             }
             verified.bytes += section_bytes;

@@ -26,8 +26,8 @@ struct Serving {
 /// # Errors
 /// A port or a data directory that is in use, or a store that fails.
 pub async fn start(options: &CoordinatorStart, format: Format) -> Result<(), Stop> {
-    if options.end_with_parent {
-        end_with_parent()?;
+    if let Some(parent) = options.end_with_parent {
+        end_with_parent(parent)?;
     }
     let asked = end::asked()?;
     let address = options.listen;

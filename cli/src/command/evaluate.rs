@@ -11,7 +11,7 @@ use worker::training::{self, Evaluation};
 
 use crate::arguments::Evaluate;
 use crate::client::Client;
-use crate::stop::Stop;
+use crate::stop::{Code, Stop};
 use crate::view::{Details, Format, count, optional};
 use crate::views::Checkpoint;
 
@@ -74,6 +74,6 @@ pub async fn evaluate(
     let evaluation = done
         .await
         .map_err(Stop::failed)?
-        .map_err(|failure| Stop::refused(failure.message))?;
+        .map_err(|failure| Stop::of(failure, Code::Refused))?;
     Ok(Evaluated(evaluation))
 }

@@ -1,6 +1,6 @@
 //! `trainyard job list|show|watch|wait|metrics|cancel`
 
-use super::watch::{outcome, quiet, watch};
+use super::watch::{ended_before, outcome, quiet, watch};
 use crate::arguments::{Job, JobRef};
 use crate::client::Client;
 use crate::stop::Stop;
@@ -32,8 +32,7 @@ pub async fn run(client: &Client, command: Job, format: Format) -> Result<(), St
 
 async fn wait(client: &Client, job: &str, format: Format) -> Result<(), Stop> {
     let ended = quiet(client, job).await?;
-    let ended =
-        ended.ok_or_else(|| Stop::failed(format!("the coordinator ended before {job} did")))?;
+    let ended = ended.ok_or_else(|| ended_before(job))?;
     format.details(&ended);
     outcome(&ended)
 }

@@ -1,5 +1,6 @@
 //! `trainyard quickstart`: the whole road, with real processes, from data to verified checkpoint.
 
+use std::cell::OnceCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,13 @@ use spec::{Digest, Shape};
 use super::checkpoint::verify;
 use super::data::bring_in;
 use super::evaluate::evaluate;
-use super::watch::{follow, outcome, quiet};
+use super::watch::{ended_before, follow, outcome, quiet};
 use crate::arguments::Quickstart;
 use crate::client::Client;
-use crate::end::unless_asked;
+use crate::end;
 use crate::stop::Stop;
-use crate::view::{Details, Format, print};
+use crate::view::{Details, Format, print, tell};
+use crate::views::Worker;
 use crate::yard::Yard;
 
 /// The job that quickstart trains.
@@ -26,6 +28,9 @@ const JOB_NAME: &str = "digits-cnn.toml";
 
 /// What the processes log if nothing else is said.
 const LOG: &str = "error";
+
+/// How long the cancelling of an interrupted job may take.
+const CANCELLING: Duration = Duration::from_secs(1);
 
 /// How long workers may take to join.
 const JOINING: Duration = Duration::from_secs(20);
@@ -72,23 +77,32 @@ impl Details for Summary {
 /// Whatever did not work on the way.
 pub async fn run(options: &Quickstart, log: Option<&str>, format: Format) -> Result<(), Stop> {
     let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let summary = unless_asked(async {
-        say(format, "starting a coordinator and workers");
-        let yard = Yard::start(
-            free_port,
-            &options.data_dir,
-            options.ranks,
-            1,
-            log.unwrap_or(LOG),
-        )?;
-        let summary = train(&yard.url, options, format).await?;
-        let file = options.data_dir.join(JOB_NAME);
-        std::fs::write(&file, JOB_FILE)
-            .map_err(|error| Stop::failed(format!("cannot write {}: {error}", file.display())))?;
-        yard.stop();
-        Ok(summary)
-    })
-    .await?;
+    let asked = end::asked()?;
+    say(format, "starting a coordinator and workers");
+    let yard = Yard::start(
+        free_port,
+        &options.data_dir,
+        options.ranks,
+        1,
+        log.unwrap_or(LOG),
+    )?;
+    let submitted = OnceCell::new();
+    let result = tokio::select! {
+        result = train(&yard.url, options, format, &submitted) => result,
+        () = asked => Err(Stop::interrupted()),
+    };
+    if result.is_err()
+        && let Some(job) = submitted.get()
+    {
+        // Else whoever opens the data directory next would go on with it. A coordinator that is gone cannot be told.
+        let cancelled = async { Client::connect(&yard.url).await?.cancel_job(job).await };
+        let _ = tokio::time::timeout(CANCELLING, cancelled).await;
+    }
+    yard.stop().await;
+    let summary = result?;
+    let file = options.data_dir.join(JOB_NAME);
+    std::fs::write(&file, JOB_FILE)
+        .map_err(|error| Stop::failed(format!("cannot write {}: {error}", file.display())))?;
     match format {
         Format::Json => format.json(&summary),
         Format::Table => {
@@ -100,7 +114,12 @@ pub async fn run(options: &Quickstart, log: Option<&str>, format: Format) -> Res
     Ok(())
 }
 
-async fn train(url: &str, options: &Quickstart, format: Format) -> Result<Summary, Stop> {
+async fn train(
+    url: &str,
+    options: &Quickstart,
+    format: Format,
+    job_id: &OnceCell<String>,
+) -> Result<Summary, Stop> {
     let client = Client::connect(url).await?;
     say(format, "importing the digits: 1,797 scans of 8x8");
     bring_in(&client, "digits", |sink, progress| {
@@ -115,7 +134,11 @@ async fn train(url: &str, options: &Quickstart, format: Format) -> Result<Summar
     })
     .await?;
     let deadline = Instant::now() + JOINING;
-    while client.list_workers().await?.len() < options.ranks as usize {
+    let joined = |workers: &[Worker]| {
+        let connected = workers.iter().filter(|worker| worker.state == "connected");
+        connected.count() >= options.ranks as usize
+    };
+    while !joined(&client.list_workers().await?) {
         if Instant::now() > deadline {
             return Err(Stop::failed(format!(
                 "not all of {} workers joined within {JOINING:?}",
@@ -132,12 +155,13 @@ async fn train(url: &str, options: &Quickstart, format: Format) -> Result<Summar
     );
     let began = Instant::now();
     let submitted = client.submit(&job).await?;
+    let _ = job_id.set(submitted.id.clone());
     let ended = match format {
         Format::Json => quiet(&client, &submitted.id).await?,
         Format::Table => follow(&client, &submitted.id, format).await?,
     };
     let training_s = began.elapsed().as_secs_f64();
-    let ended = ended.ok_or_else(|| Stop::failed("the coordinator ended before the job did"))?;
+    let ended = ended.ok_or_else(|| ended_before(&submitted.id))?;
     outcome(&ended)?;
     say(format, "evaluating and verifying the checkpoint");
     let checkpoint = client.show_checkpoint(&submitted.id).await?;
@@ -175,7 +199,7 @@ async fn rate(client: &Client, job: &str) -> Result<f64, Stop> {
 
 fn say(format: Format, text: &str) {
     if format == Format::Table {
-        eprintln!("{text}");
+        tell(text);
     }
 }
 

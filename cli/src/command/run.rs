@@ -19,7 +19,10 @@ use crate::client::Client;
 use crate::end;
 use crate::local::{self, LocalDepot, Session};
 use crate::stop::Stop;
-use crate::view::Format;
+use crate::view::{Format, tell};
+
+/// The exit status of an interruption.
+const INTERRUPTED: i32 = 130;
 
 /// Trains a job in this process: with a coordinator's data if one answers, else with those of the data directory, where
 /// rows and checkpoints are kept too.
@@ -41,9 +44,9 @@ pub fn run(options: &Run, url: &str, format: Format) -> Result<(), Stop> {
     if answers {
         let Admitted { job, steps, .. } = admit_remote(&file, url)?;
         let depot = Remote::new(url).map_err(|failure| Stop::refused(failure.message))?;
-        eprintln!(
+        tell(&format!(
             "data from the coordinator at {url}; rows and checkpoints of this run are not kept"
-        );
+        ));
         let depot: Arc<dyn Depot> = Arc::new(local::Unkept(depot));
         let attempt = AttemptId {
             job: JobId(0),
@@ -82,12 +85,12 @@ pub fn run(options: &Run, url: &str, format: Format) -> Result<(), Stop> {
     );
     session.end(&result)?;
     if result.is_ok() {
-        eprintln!(
+        tell(&format!(
             "kept as {} in {}: checkpoint {}@{steps}",
             attempt.job,
             options.data_dir.display(),
             job.name
-        );
+        ));
     }
     result
 }
@@ -151,8 +154,15 @@ fn watch_signals() -> Result<Arc<AtomicBool>, Stop> {
     std::thread::Builder::new()
         .name("signals".to_string())
         .spawn(move || {
-            listener.block_on(asked);
-            noted.store(true, Ordering::SeqCst);
+            listener.block_on(async {
+                asked.await;
+                noted.store(true, Ordering::SeqCst);
+                // Who asks twice does not want to wait for the step. What is noted so far stands: cancelled.
+                if let Ok(again) = end::asked() {
+                    again.await;
+                    std::process::exit(INTERRUPTED);
+                }
+            });
         })
         .map_err(Stop::failed)?;
     Ok(interrupted)

@@ -8,7 +8,7 @@ use worker::machine;
 use crate::arguments::Up;
 use crate::end;
 use crate::stop::Stop;
-use crate::view::{Format, print};
+use crate::view::{Format, print, tell};
 use crate::yard::Yard;
 
 /// How often the children are looked after.
@@ -32,10 +32,10 @@ pub async fn run(options: &Up, log: Option<&str>, format: Format) -> Result<(), 
     let asked = end::asked()?;
     let cores = machine::cores();
     if options.workers > cores {
-        eprintln!(
+        tell(&format!(
             "{} workers on {cores} cores: each offers one thread slot, so that ranks share cores",
             options.workers
-        );
+        ));
     }
     let mut yard = Yard::start(
         options.listen,
@@ -60,7 +60,7 @@ pub async fn run(options: &Up, log: Option<&str>, format: Format) -> Result<(), 
     loop {
         tokio::select! {
             () = &mut asked => {
-                yard.stop();
+                yard.stop().await;
                 return Ok(());
             }
             () = tokio::time::sleep(LOOK) => {

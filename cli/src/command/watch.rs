@@ -8,7 +8,7 @@ use spec::MetricRow;
 
 use crate::client::{Client, Update};
 use crate::stop::{Code, Stop};
-use crate::view::{Format, optional};
+use crate::view::{Format, optional, tell};
 use crate::views::Job;
 
 /// The time between two plain lines.
@@ -22,9 +22,7 @@ pub async fn watch(client: &Client, job: &str, format: Format) -> Result<(), Sto
     let ended = follow(client, job, format).await?;
     match ended {
         Some(job) => outcome(&job),
-        None => Err(Stop::failed(format!(
-            "the coordinator ended before {job} did"
-        ))),
+        None => Err(ended_before(job)),
     }
 }
 
@@ -63,6 +61,14 @@ pub async fn follow(client: &Client, job: &str, format: Format) -> Result<Option
     }
     show.end();
     Ok(last.filter(has_ended))
+}
+
+/// The coordinator closed the stream of a job that had not ended.
+pub fn ended_before(job: &str) -> Stop {
+    Stop {
+        code: Code::Unreachable,
+        message: format!("the coordinator ended before {job} did"),
+    }
 }
 
 fn has_ended(job: &Job) -> bool {
@@ -148,7 +154,7 @@ impl Show {
             }
             Show::Plain(lines) => {
                 if let Some(news) = lines.news(job) {
-                    eprintln!("{news}");
+                    tell(&news);
                 }
             }
             Show::Json => {}
@@ -170,7 +176,7 @@ impl Show {
                     .is_none_or(|at| at.elapsed() >= LINE_INTERVAL);
                 if is_due || row.exact.validation_loss.is_some() || row.exact.step == lines.steps {
                     lines.shown_at = Some(Instant::now());
-                    eprintln!("step {}/{}  {text}", row.exact.step, lines.steps);
+                    tell(&format!("step {}/{}  {text}", row.exact.step, lines.steps));
                 }
             }
         }

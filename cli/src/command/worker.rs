@@ -14,8 +14,8 @@ use crate::yard::end_with_parent;
 /// # Errors
 /// Devices or a name that cannot be, or a coordinator that refuses the worker.
 pub async fn start(options: &WorkerStart, url: &str) -> Result<(), Stop> {
-    if options.end_with_parent {
-        end_with_parent()?;
+    if let Some(parent) = options.end_with_parent {
+        end_with_parent(parent)?;
     }
     let asked = end::asked()?;
     let threads = threads(&options.devices)?;
