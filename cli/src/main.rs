@@ -10,7 +10,6 @@ mod command;
 mod end;
 mod local;
 mod stop;
-mod url;
 mod view;
 mod views;
 mod yard;
