@@ -20,6 +20,7 @@ use crate::arguments::{Arguments, Command, Coordinator, Model, Worker};
 use crate::client::Client;
 use crate::end::unless_asked;
 use crate::stop::Stop;
+use crate::url;
 use crate::view::Format;
 
 /// Runs what was typed.
@@ -46,6 +47,13 @@ pub fn run(arguments: Arguments) -> Result<(), Stop> {
         .build()
         .map_err(Stop::failed)?;
     let connect = || async { Client::connect(&url).await };
+    let starts_its_own = matches!(
+        command,
+        Command::Quickstart(_) | Command::Up(_) | Command::Coordinator(_) | Command::Rank
+    );
+    if !starts_its_own {
+        url::check(&url)?;
+    }
     let result = match command {
         Command::Quickstart(options) => {
             talker.block_on(quickstart::run(&options, log.as_deref(), format))

@@ -10,6 +10,7 @@ mod command;
 mod end;
 mod local;
 mod stop;
+mod url;
 mod view;
 mod views;
 mod yard;
