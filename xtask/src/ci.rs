@@ -1,6 +1,5 @@
 //! `cargo xtask ci`: everything that a change must pass, in one command.
 
-mod cargo;
 mod quickstart;
 
 use std::path::Path;
@@ -8,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::layers;
+use crate::{cargo, layers};
 
 /// Run everything that a change must pass; stops at the first step that fails
 ///

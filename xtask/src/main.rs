@@ -1,8 +1,13 @@
 //! The project's own chores, run as `cargo xtask COMMAND`. Each command is one file beside this one.
 #![forbid(unsafe_code)]
 
+mod cargo;
 mod ci;
+mod latency;
 mod layers;
+mod measured;
+mod scene;
+mod torch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +27,8 @@ struct Arguments {
 enum Command {
     Layers(layers::Arguments),
     Ci(ci::Arguments),
+    Torch(torch::Arguments),
+    Latency(latency::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +46,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Layers(arguments) => layers::run(&arguments, &root),
         Command::Ci(arguments) => ci::run(&arguments, &root),
+        Command::Torch(arguments) => torch::run(&arguments, &root),
+        Command::Latency(arguments) => latency::run(&arguments, &root),
     }
 }
 

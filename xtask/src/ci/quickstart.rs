@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::cargo;
+use crate::cargo;
 
 /// How long quickstart may take in all.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -28,7 +28,8 @@ const POLL: Duration = Duration::from_millis(20);
 /// A build that fails; another exit status than 0, or none in time; a last line that misses the contract; a process of
 /// the binary that is still there afterwards.
 pub fn check(root: &Path) -> anyhow::Result<()> {
-    let built = build(root)?;
+    let words = "build --release --package trainyard";
+    let built = cargo::executable(root, words, "trainyard")?;
     let folder = tempfile::tempdir().context("no temporary folder can be made")?;
     let place = folder.path().join("place");
     fs::create_dir(&place)?;
@@ -38,22 +39,6 @@ pub fn check(root: &Path) -> anyhow::Result<()> {
     let facts = verdict(&last_words)?;
     println!("{facts}");
     Ok(())
-}
-
-/// Builds the only binary and returns where cargo says that it is.
-fn build(root: &Path) -> anyhow::Result<PathBuf> {
-    let words = "build --release --package trainyard --message-format=json-render-diagnostics";
-    let output = cargo::command(root, words)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cargo cannot be started")?;
-    ensure!(output.status.success(), "cargo {words}: {}", output.status);
-    let text = String::from_utf8(output.stdout).context("cargo's messages are not UTF-8")?;
-    text.lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "trainyard")
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("cargo names no executable trainyard")
 }
 
 /// Runs `binary` in its own folder and returns its stdout. Kills what is left of it.

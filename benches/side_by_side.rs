@@ -1,0 +1,152 @@
+//! Our side of `cargo xtask torch`: a job's network in f32 on given threads, from the initial parameters and batches that
+//! torch_side_by_side.py wrote. Says as one JSON line how it fared in the first steps, then answers each line on stdin, a
+//! number of seconds, with the samples per second of whole training steps over that time.
+
+use std::io::BufRead;
+use std::time::Instant;
+
+use engine::Engine;
+use plan::{Mode, Request, plan};
+use safetensors::SafeTensors;
+use serde_json::json;
+use spec::{Job, Shape};
+
+const USAGE: &str =
+    "usage: side_by_side JOB.toml CxHxW CLASSES THREADS FILE.safetensors; run by cargo xtask torch";
+
+/// What the comparison runs on.
+struct Bench {
+    engine: Engine<f32>,
+    initial: Vec<f32>,
+    batches: Vec<(Vec<f32>, Vec<u32>)>,
+    lr: f64,
+}
+
+fn main() {
+    // What cargo bench adds is no argument of ours.
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    let [job, input, classes, threads, file] = &arguments[..] else {
+        // `cargo bench` runs all benches without arguments.
+        eprintln!("{USAGE}");
+        return;
+    };
+    let text = std::fs::read_to_string(job).expect("a job file");
+    let set = ["training.microbatches=1", "resources.ranks=1"].map(String::from);
+    let job = spec::job_file::parse_with(&text, &set).expect("a job");
+    let bytes = std::fs::read(file).expect("the file of torch_side_by_side.py");
+    let tensors = SafeTensors::deserialize(&bytes).expect("a safetensors file");
+    let mut bench = Bench::new(
+        &job,
+        input.parse().expect("a shape"),
+        classes.parse().expect("a number of classes"),
+        threads.parse().expect("a number of threads"),
+        &tensors,
+    );
+    println!("{}", bench.first_steps());
+    for line in std::io::stdin().lock().lines() {
+        let line = line.expect("a line");
+        let samples_per_s = bench.rate(line.trim().parse().expect("seconds"));
+        println!("{}", json!({ "samples_per_s": samples_per_s }));
+    }
+}
+
+impl Bench {
+    fn new(
+        job: &Job,
+        input: Shape,
+        classes: usize,
+        threads: usize,
+        tensors: &SafeTensors,
+    ) -> Bench {
+        let request = Request {
+            model: &job.model,
+            input,
+            classes,
+            microbatch: job.microbatch_size(),
+            microbatches: 1,
+            optimizer: &job.training.optimizer,
+            threads,
+            mode: Mode::Train,
+            host_bytes: 0,
+        };
+        let plan = plan(&request).expect("a model that fits its data");
+        let mut initial = vec![0.0; plan.parameter_count];
+        for parameter in &plan.parameters {
+            let given = tensors.tensor(&parameter.name).expect("a parameter");
+            assert_eq!(given.shape(), parameter.shape, "{}", parameter.name);
+            initial[parameter.words()].copy_from_slice(&floats(given.data()));
+        }
+        let batches = (0..)
+            .map_while(|number| {
+                let x = tensors.tensor(&format!("batch.{number}.x")).ok()?;
+                let labels = tensors.tensor(&format!("batch.{number}.labels")).ok()?;
+                let labels = labels.data().as_chunks::<8>().0;
+                let labels = labels.iter().map(|word| i64::from_le_bytes(*word) as u32);
+                Some((floats(x.data()), labels.collect()))
+            })
+            .collect();
+        Bench {
+            engine: Engine::new(plan, threads).expect("an engine"),
+            initial,
+            batches,
+            lr: job.training.optimizer.lr(),
+        }
+    }
+
+    /// Goes back to the initial state, so that no measurement runs on what another has left.
+    fn reset(&mut self) {
+        self.engine.parameters_mut().copy_from_slice(&self.initial);
+        for (_, words) in self.engine.optimizer_state_mut() {
+            words.fill(0.0);
+        }
+        self.engine.set_step(0);
+    }
+
+    /// A step as a rank of a gang of one takes it, the digest of the parameters included; the loss before it.
+    fn step(&mut self, number: usize) -> f64 {
+        let (x, labels) = &self.batches[number % self.batches.len()];
+        self.engine.train(x, labels, 0).expect("a batch that fits");
+        let (slots, record) = self.engine.fold_views(&[0]);
+        record.copy_from_slice(slots[0]);
+        let result = self.engine.apply(self.lr);
+        std::hint::black_box(self.engine.parameters_digest());
+        result.loss.unwrap_or(f64::NAN)
+    }
+
+    /// One step on each batch: the loss of each before its step, and that of the first batch after all.
+    fn first_steps(&mut self) -> serde_json::Value {
+        self.reset();
+        let losses: Vec<f64> = (0..self.batches.len())
+            .map(|number| self.step(number))
+            .collect();
+        let (x, labels) = &self.batches[0];
+        let sums = self.engine.evaluate(x, labels).expect("a batch that fits");
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "kernels": engine::device_class(),
+            "losses": losses,
+            "loss_after": sums.loss / sums.samples as f64,
+        })
+    }
+
+    fn rate(&mut self, seconds: f64) -> f64 {
+        self.reset();
+        for number in 0..5 {
+            self.step(number);
+        }
+        let (started, mut steps) = (Instant::now(), 0);
+        while started.elapsed().as_secs_f64() < seconds {
+            self.step(steps);
+            steps += 1;
+        }
+        (steps * self.batches[0].1.len()) as f64 / started.elapsed().as_secs_f64()
+    }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let words = bytes.as_chunks::<4>().0.iter();
+    words.map(|word| f32::from_le_bytes(*word)).collect()
+}

@@ -1,0 +1,134 @@
+"""PyTorch's side of `cargo xtask torch`: the same network as a job file, on the CPU.
+
+make JOB.toml CxHxW CLASSES FILE       write initial parameters and 20 batches, for both sides
+run  JOB.toml CxHxW CLASSES FILE THREADS default|channels_last
+                                       say as one JSON line how the first steps went, then answer each line on stdin, a
+                                       number of seconds, with the samples per second of whole training steps
+"""
+
+import json
+import sys
+import time
+import tomllib
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+BATCHES = 20
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return tomllib.load(file)
+
+
+def network(job, shape, classes):
+    """The job's layers as a Sequential, each under the layer's name or number."""
+    layers = nn.Sequential()
+    for number, layer in enumerate(job["model"]["layers"]):
+        if isinstance(layer, str):
+            layer = {layer: {}}
+        name = layer.get("name", str(number))
+        kind, value = next((key, value) for key, value in layer.items() if key != "name")
+        if kind == "conv2d":
+            module = nn.Conv2d(
+                shape[0], value["filters"], value["kernel"], value.get("stride", 1), value.get("padding", 0)
+            )
+        elif kind == "max_pool2d":
+            module = nn.MaxPool2d(value)
+        elif kind == "linear":
+            module = nn.Linear(shape[0], classes if value == "classes" else value)
+        elif kind == "relu":
+            module = nn.ReLU()
+        elif kind == "flatten":
+            module = nn.Flatten()
+        else:
+            sys.exit(f"no layer {kind} here")
+        layers.add_module(name, module)
+        shape = module(torch.zeros(1, *shape)).shape[1:]
+    return layers
+
+
+def optimizer(job, parameters):
+    (kind, value), = job["training"]["optimizer"].items()
+    if kind == "sgd":
+        return torch.optim.SGD(parameters, lr=value["lr"], momentum=value.get("momentum", 0.0))
+    return torch.optim.Adam(parameters, lr=value["lr"])
+
+
+def make(job, shape, classes, path):
+    torch.manual_seed(1)
+    tensors = {name: tensor.detach().clone() for name, tensor in network(job, shape, classes).named_parameters()}
+    for number in range(BATCHES):
+        size = job["training"]["batch_size"]
+        tensors[f"batch.{number}.x"] = torch.rand(size, *shape) * 2 - 1
+        tensors[f"batch.{number}.labels"] = torch.randint(classes, (size,))
+    save_file(tensors, path)
+
+
+class Side:
+    def __init__(self, job, shape, classes, path, layout):
+        self.job = job
+        self.tensors = load_file(path)
+        self.format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+        self.layers = network(job, shape, classes).to(memory_format=self.format)
+        self.batches = [
+            (
+                self.tensors[f"batch.{number}.x"].contiguous(memory_format=self.format),
+                self.tensors[f"batch.{number}.labels"],
+            )
+            for number in range(BATCHES)
+        ]
+        self.reset()
+
+    def reset(self):
+        with torch.no_grad():
+            for name, parameter in self.layers.named_parameters():
+                parameter.copy_(self.tensors[name])
+        self.optimizer = optimizer(self.job, self.layers.parameters())
+
+    def step(self, number):
+        x, labels = self.batches[number % BATCHES]
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = cross_entropy(self.layers(x), labels)
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def first_steps(self):
+        self.reset()
+        losses = [self.step(number).item() for number in range(BATCHES)]
+        x, labels = self.batches[0]
+        with torch.no_grad():
+            after = cross_entropy(self.layers(x), labels).item()
+        return {"version": torch.__version__, "losses": losses, "loss_after": after}
+
+    def rate(self, seconds):
+        self.reset()
+        for number in range(5):
+            self.step(number)
+        started, steps = time.perf_counter(), 0
+        while time.perf_counter() - started < seconds:
+            self.step(steps)
+            steps += 1
+        took = time.perf_counter() - started
+        return {"samples_per_s": steps * len(self.batches[0][1]) / took}
+
+
+def main():
+    command, job, shape, classes, path, *rest = sys.argv[1:]
+    job, shape, classes = read(job), tuple(map(int, shape.split("x"))), int(classes)
+    if command == "make":
+        make(job, shape, classes, path)
+        return
+    threads, layout = rest
+    torch.set_num_threads(int(threads))
+    side = Side(job, shape, classes, path, layout)
+    print(json.dumps(side.first_steps()), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(side.rate(float(line))), flush=True)
+
+
+main()
