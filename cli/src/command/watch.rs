@@ -82,17 +82,19 @@ fn has_ended(job: &Job) -> bool {
 pub fn outcome(job: &Job) -> Result<(), Stop> {
     match job.state.as_str() {
         "succeeded" => Ok(()),
-        state => {
-            let reason = if job.reason.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", job.reason)
-            };
-            Err(Stop {
-                code: Code::Failed,
-                message: format!("{} {state}{reason}", job.id),
-            })
-        }
+        state => Err(Stop {
+            code: Code::Failed,
+            message: format!("{} {state}{}", job.id, why(job)),
+        }),
+    }
+}
+
+/// The reason, behind a colon, where it says more than the state.
+fn why(job: &Job) -> String {
+    if job.reason.is_empty() || job.reason == job.state {
+        String::new()
+    } else {
+        format!(": {}", job.reason)
     }
 }
 
@@ -198,12 +200,13 @@ impl Lines {
         }
         self.state.clone_from(&job.state);
         self.reason.clone_from(&job.reason);
-        let reason = if job.reason.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", job.reason)
-        };
-        Some(format!("{} ({}) {}{reason}", job.id, job.name, job.state))
+        Some(format!(
+            "{} ({}) {}{}",
+            job.id,
+            job.name,
+            job.state,
+            why(job)
+        ))
     }
 
     fn text(&mut self, row: &MetricRow) -> String {
