@@ -61,10 +61,12 @@ def optimizer(job, parameters):
 def make(job, shape, classes, path):
     torch.manual_seed(1)
     tensors = {name: tensor.detach().clone() for name, tensor in network(job, shape, classes).named_parameters()}
+    # Each class has a picture of its own under noise, so that the loss falls within a few steps.
+    pictures = torch.rand(classes, *shape) * 2 - 1
     for number in range(BATCHES):
-        size = job["training"]["batch_size"]
-        tensors[f"batch.{number}.x"] = torch.rand(size, *shape) * 2 - 1
-        tensors[f"batch.{number}.labels"] = torch.randint(classes, (size,))
+        labels = torch.randint(classes, (job["training"]["batch_size"],))
+        tensors[f"batch.{number}.x"] = (pictures[labels] + torch.rand(len(labels), *shape) * 2 - 1) / 2
+        tensors[f"batch.{number}.labels"] = labels
     save_file(tensors, path)
 
 

@@ -3,6 +3,8 @@
 
 mod kills;
 mod main_road;
+mod memory;
 mod process;
+mod readme;
 mod refusals;
 mod yard;
