@@ -1,14 +1,13 @@
 //! Processes that are killed, at any time: nothing is lost, nothing stays behind, the bits stay the same.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::Signal;
 
 use crate::process::{Daemon, Process, all_gone, answer, trainyard, until};
-use crate::yard::{Yard, happened, repository, text};
+use crate::yard::{Yard, flip, happened, newest_pack, repository, text};
 
 /// A job of a second or more with a checkpoint every 500 steps.
 const LONG: &str = r#"
@@ -150,27 +149,6 @@ fn a_job_waits_for_slots_with_a_reason_and_begins_when_a_worker_joins() {
     );
     yard.add_worker("w2", 1);
     yard.succeeded(&id);
-}
-
-/// The newest pack of a store, and its length.
-fn newest_pack(data_dir: &Path) -> (PathBuf, u64) {
-    let packs = fs::read_dir(data_dir.join("store/packs")).expect("the packs");
-    let path = packs.map(|entry| entry.expect("a pack").path()).max();
-    let path = path.expect("there is a pack");
-    let length = fs::metadata(&path).expect("a pack").len();
-    (path, length)
-}
-
-/// Flips a bit of a file.
-pub fn flip(path: &Path, at: u64) {
-    let file: File = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .expect("the file");
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).expect("a byte");
-    file.write_all_at(&[byte[0] ^ 1], at).expect("a byte");
 }
 
 #[test]

@@ -125,6 +125,11 @@ impl Daemon {
         line
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Itself, as `/proc` knows it; `None` once it has ended.
     pub fn living(&self) -> Option<Process> {
         match self.code {

@@ -1,7 +1,8 @@
 //! A yard for tests: a coordinator and workers as real processes on a free port, their data in a temporary folder.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
@@ -234,6 +235,27 @@ pub fn happened(job: &Value, what: &str) -> Vec<String> {
 /// A JSON string.
 pub fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_string()
+}
+
+/// The newest pack of a store, and its length.
+pub fn newest_pack(data_dir: &Path) -> (PathBuf, u64) {
+    let packs = fs::read_dir(data_dir.join("store/packs")).expect("the packs");
+    let path = packs.map(|entry| entry.expect("a pack").path()).max();
+    let path = path.expect("there is a pack");
+    let length = fs::metadata(&path).expect("a pack").len();
+    (path, length)
+}
+
+/// Flips a bit of a file.
+pub fn flip(path: &Path, at: u64) {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .expect("the file");
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).expect("a byte");
+    file.write_all_at(&[byte[0] ^ 1], at).expect("a byte");
 }
 
 /// A path of the repository.

@@ -142,23 +142,26 @@ impl fmt::Display for Cause {
                     "{attempt} rank {rank} on {worker} failed: {}",
                     failure.message
                 )?;
-                match exit {
-                    Some(exit) => write!(
-                        f,
-                        "; its process ended with {}{}",
-                        exit.status,
-                        LastLine(exit)
-                    ),
-                    None => Ok(()),
+                let Some(exit) = exit else { return Ok(()) };
+                write!(f, "; its process ended with {}", exit.status)?;
+                match last_line(exit) {
+                    // As a rule the log ends with what was reported.
+                    Some(line) if !line.contains(&failure.message) => {
+                        write!(f, "; last line: {line}")
+                    }
+                    Some(_) | None => Ok(()),
                 }
             }
             Evidence::Exited(exit) => {
                 write!(
                     f,
-                    "{attempt} rank {rank} on {worker} ended with {}{}",
-                    exit.status,
-                    LastLine(exit)
-                )
+                    "{attempt} rank {rank} on {worker} ended with {}",
+                    exit.status
+                )?;
+                match last_line(exit) {
+                    Some(line) => write!(f, "; last line: {line}"),
+                    None => Ok(()),
+                }
             }
             Evidence::WorkerSilent { silent_ms } => {
                 let seconds = *silent_ms as f64 / 1000.0;
@@ -187,21 +190,9 @@ impl fmt::Display for Cause {
 }
 
 /// The last line that a process wrote that is not blank.
-struct LastLine<'a>(&'a Exit);
-
-impl fmt::Display for LastLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self
-            .0
-            .last_lines
-            .iter()
-            .rev()
-            .find(|line| !line.trim().is_empty())
-        {
-            Some(line) => write!(f, "; last line: {}", line.trim()),
-            None => Ok(()),
-        }
-    }
+fn last_line(exit: &Exit) -> Option<&str> {
+    let mut lines = exit.last_lines.iter().rev().map(|line| line.trim());
+    lines.find(|line| !line.is_empty())
 }
 
 #[cfg(test)]
@@ -234,6 +225,38 @@ mod tests {
             cause.to_string(),
             "job-7#2 rank 1 on alpha ended with signal 9 (SIGKILL); last line: step 42"
         );
+    }
+
+    #[test]
+    fn what_was_reported_is_not_said_again_as_the_last_line() {
+        let said = |last: &str| {
+            let exit = Exit {
+                status: "exit status 1".to_string(),
+                clean: false,
+                last_lines: vec![last.to_string()],
+            };
+            let failure = Failure {
+                kind: FailureKind::Lasting,
+                message: "chunk 0 is damaged".to_string(),
+            };
+            let attempt = AttemptId {
+                job: JobId(7),
+                number: 2,
+            };
+            Cause {
+                attempt,
+                rank: 1,
+                worker: "alpha".to_string(),
+                evidence: Evidence::Reported {
+                    failure,
+                    exit: Some(exit),
+                },
+            }
+            .to_string()
+        };
+        let failed = "job-7#2 rank 1 on alpha failed: chunk 0 is damaged; its process ended with exit status 1";
+        assert_eq!(said("ERROR rank failed chunk 0 is damaged"), failed);
+        assert_eq!(said("step 42"), format!("{failed}; last line: step 42"));
     }
 
     #[test]
