@@ -161,7 +161,8 @@ impl Client {
             .map_err(|status| self.stop(&status))?;
         let mut rows = answer.into_inner();
         while let Some(row) = rows.next().await {
-            take(row.map_err(|status| self.stop(&status))?.into());
+            let row = row.map_err(|status| self.stop(&status))?;
+            take(row.try_into().map_err(Stop::failed)?);
         }
         Ok(())
     }
@@ -308,7 +309,10 @@ impl Updates {
         while let Some(update) = self.stream.next().await {
             match update.map_err(|status| stop(&self.url, &status))?.update {
                 Some(Wire::Job(job)) => return Ok(Some(Update::Job(Box::new(decode_job(job))))),
-                Some(Wire::Row(row)) => return Ok(Some(Update::Row(Box::new(row.into())))),
+                Some(Wire::Row(row)) => {
+                    let row = row.try_into().map_err(Stop::failed)?;
+                    return Ok(Some(Update::Row(Box::new(row))));
+                }
                 None => {}
             }
         }

@@ -8,6 +8,8 @@ pub mod ledger;
 mod roster;
 mod server;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub use error::Error;
 pub use server::{Config, run};

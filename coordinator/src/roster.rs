@@ -231,3 +231,41 @@ fn put(dropped: &mut Vec<WorkerId>, worker: WorkerId, stream: &mut Stream, comma
         dropped.push(worker);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_takes_no_more_messages_is_given_up_and_told_of() {
+        let mut roster = Roster::default();
+        let worker = WorkerId(1);
+        let (outgoing, mut orders) = mpsc::channel(1);
+        let seat = roster.open(worker, "first", outgoing);
+        roster.welcome(seat, Duration::from_secs(1));
+        assert!(roster.is_current(seat));
+        roster.receive(seat, 7);
+        roster.acknowledge();
+        assert!(!roster.is_current(seat), "there was no room");
+        assert_eq!(roster.take_dropped(), [worker]);
+        assert_eq!(roster.take_dropped(), []);
+        assert!(matches!(orders.try_recv(), Ok(Command::Welcome { .. })));
+        assert!(orders.try_recv().is_err());
+        assert!(!roster.is_taken(worker, "second"));
+
+        // The next stream of the same process hears how far its reports have come.
+        let (outgoing, mut orders) = mpsc::channel(1);
+        let next = roster.open(worker, "first", outgoing);
+        roster.acknowledge();
+        assert_eq!(orders.try_recv(), Ok(Command::Ack { sequence: 7 }));
+        assert!(roster.is_current(next) && !roster.is_current(seat));
+        // Another process begins anew.
+        assert!(roster.is_taken(worker, "second"));
+        drop(orders);
+        assert!(!roster.is_taken(worker, "second"));
+        let (outgoing, mut orders) = mpsc::channel(1);
+        roster.open(worker, "second", outgoing);
+        roster.acknowledge();
+        assert!(orders.try_recv().is_err());
+    }
+}

@@ -12,6 +12,10 @@ use crate::ledger::Ledger;
 
 mod depot;
 mod jobs;
+#[cfg(test)]
+pub(crate) mod machine;
+#[cfg(test)]
+pub(crate) mod rig;
 mod workers;
 
 /// What every service is made of.

@@ -1,8 +1,14 @@
 //! Documents that travel as text: jobs as TOML, manifests as JSON.
 
+use std::collections::BTreeSet;
+
+use spec::job_file::is_name;
 use spec::{CheckpointManifest, DatasetManifest, Job};
 
 use crate::error::Error;
+
+/// The most words of a section: as many as a shape may have.
+const MOST_WORDS: u64 = 1 << 40;
 
 /// A job from its TOML.
 ///
@@ -31,6 +37,16 @@ pub fn decode_dataset(json: &str) -> Result<DatasetManifest, Error> {
     };
     if manifest.splits.is_empty() {
         return contradiction("it has no splits");
+    }
+    let names: BTreeSet<&str> = manifest
+        .splits
+        .iter()
+        .map(|split| split.name.as_str())
+        .collect();
+    if names.len() < manifest.splits.len() || !names.iter().all(|name| is_name(name)) {
+        return contradiction(
+            "two splits have one name, or one has none that a job file could use",
+        );
     }
     for split in &manifest.splits {
         if split.rows == 0 || split.chunks.iter().any(|chunk| chunk.rows == 0) {
@@ -86,11 +102,26 @@ pub fn decode_checkpoint(json: &str) -> Result<CheckpointManifest, Error> {
             fact: "the preprocessing constants are not one a channel",
         });
     }
-    if manifest.sections.is_empty() {
-        return Err(Error::Contradiction {
+    let contradiction = |fact| {
+        Err(Error::Contradiction {
             document: DOCUMENT,
-            fact: "it has no sections",
-        });
+            fact,
+        })
+    };
+    if manifest.sections.is_empty() {
+        return contradiction("it has no sections");
+    }
+    let sections = manifest.sections.iter();
+    let names: BTreeSet<&str> = sections.map(|section| section.name.as_str()).collect();
+    if names.len() < manifest.sections.len() {
+        return contradiction("two sections have one name");
+    }
+    if manifest
+        .sections
+        .iter()
+        .any(|section| section.words > MOST_WORDS || section.chunks.len() as u64 > section.words)
+    {
+        return contradiction("a section has more words or chunks than it can have");
     }
     Ok(manifest)
 }

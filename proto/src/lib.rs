@@ -18,8 +18,9 @@ pub use report::{RankReport, RankStatus};
 /// The encoded descriptors of the services, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// The largest message that a server accepts, in bytes: a chunk and its envelope.
-pub const MAX_MESSAGE_BYTES: usize = 8 << 20;
+/// The largest message that a server accepts, in bytes: a chunk and its envelope. The largest chunks are a row of 64 MiB
+/// and the labels of a split, 4 bytes a row.
+pub const MAX_MESSAGE_BYTES: usize = 72 << 20;
 
 /// The largest reply that a client accepts, in bytes: a list of all manifests.
 pub const MAX_REPLY_BYTES: usize = 256 << 20;

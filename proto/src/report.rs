@@ -80,7 +80,7 @@ impl TryFrom<v1::RankReport> for RankReport {
             field: "report",
         })? {
             Wire::Ready(v1::Ready { address }) => Report::Ready { address },
-            Wire::Row(row) => Report::Row(Box::new(row.into())),
+            Wire::Row(row) => Report::Row(Box::new(row.try_into()?)),
             Wire::Checkpoint(v1::CheckpointSaved { step, digest }) => Report::Checkpoint {
                 step,
                 digest: digest

@@ -2,6 +2,7 @@
 
 use spec::metric::{Exact, MetricRow, Timing};
 
+use crate::error::Error;
 use crate::v1;
 
 impl From<MetricRow> for v1::MetricRow {
@@ -29,30 +30,41 @@ impl From<MetricRow> for v1::MetricRow {
     }
 }
 
-impl From<v1::MetricRow> for MetricRow {
-    fn from(row: v1::MetricRow) -> Self {
-        MetricRow {
+impl TryFrom<v1::MetricRow> for MetricRow {
+    type Error = Error;
+
+    /// Numbers that JSON cannot keep are refused where there must be one, and absent where there may be none.
+    fn try_from(row: v1::MetricRow) -> Result<Self, Error> {
+        if row.step == 0 {
+            return Err(Error::unreadable("row.step", "steps count from 1"));
+        }
+        let number = |field, value: f64| {
+            let finite = value.is_finite().then_some(value);
+            finite.ok_or_else(|| Error::unreadable(field, format!("{value} is not a number")))
+        };
+        let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+        Ok(MetricRow {
             exact: Exact {
                 epoch: row.epoch,
                 step: row.step,
                 samples: row.samples,
                 tokens: row.tokens,
-                loss: row.loss,
-                accuracy: row.accuracy,
-                learning_rate: row.learning_rate,
-                gradient_norm: row.gradient_norm,
+                loss: finite(row.loss),
+                accuracy: finite(row.accuracy),
+                learning_rate: number("row.learning_rate", row.learning_rate)?,
+                gradient_norm: finite(row.gradient_norm),
                 parameters_digest: row.parameters_digest,
-                validation_loss: row.validation_loss,
-                validation_accuracy: row.validation_accuracy,
+                validation_loss: finite(row.validation_loss),
+                validation_accuracy: finite(row.validation_accuracy),
             },
             timing: Timing {
-                samples_per_s: row.samples_per_s,
-                data_ms: row.data_ms,
-                forward_ms: row.forward_ms,
-                backward_ms: row.backward_ms,
-                reduce_ms: row.reduce_ms,
-                update_ms: row.update_ms,
+                samples_per_s: number("row.samples_per_s", row.samples_per_s)?,
+                data_ms: number("row.data_ms", row.data_ms)?,
+                forward_ms: number("row.forward_ms", row.forward_ms)?,
+                backward_ms: number("row.backward_ms", row.backward_ms)?,
+                reduce_ms: number("row.reduce_ms", row.reduce_ms)?,
+                update_ms: number("row.update_ms", row.update_ms)?,
             },
-        }
+        })
     }
 }

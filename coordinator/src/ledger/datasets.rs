@@ -1,6 +1,7 @@
 //! Datasets: versions by name, the newest is the default.
 
 use serde::{Deserialize, Serialize};
+use spec::job_file::is_name;
 use spec::{DatasetManifest, Digest};
 use store::Batch;
 
@@ -71,6 +72,9 @@ impl Ledger {
             digest: digest.copied(),
             known: self.datasets().map(|all| names(&all)).unwrap_or_default(),
         };
+        if !is_name(name) {
+            return Err(unknown());
+        }
         let Some(digest) = digest else {
             let (key, value) = self.store.last(&prefix(name))?.ok_or_else(unknown)?;
             return decode(&key, &value);

@@ -2,6 +2,7 @@
 
 use scheduler::{AttemptRecord, JobRecord};
 use serde::{Deserialize, Serialize};
+use spec::job_file::is_name;
 use spec::{AttemptId, Job, JobId, MetricRow};
 use store::Batch;
 
@@ -100,6 +101,9 @@ impl Ledger {
             && self.store.get(&key(b"job/", &[id.0]))?.is_some()
         {
             return Ok(id);
+        }
+        if !is_name(reference) {
+            return Err(unknown());
         }
         let last = self.store.last(&name_prefix(reference))?;
         last.map(|(key, _)| JobId(number_at_end(&key)))
