@@ -153,7 +153,15 @@ pub struct Worker {
 
 impl Row for Worker {
     const HEADER: &'static [&'static str] = &[
-        "ID", "NAME", "STATE", "CLASS", "THREADS", "FREE", "MEMORY", "FREE", "RANKS",
+        "ID",
+        "NAME",
+        "STATE",
+        "CLASS",
+        "THREADS",
+        "FREE",
+        "MEMORY",
+        "FREE MEMORY",
+        "RANKS",
     ];
 
     fn cells(&self) -> Vec<String> {

@@ -9,8 +9,8 @@ use spec::job::Job;
 use crate::error::Error;
 use crate::plan::{Mode, Plan, Request, plan};
 
-/// What the collective keeps for its blocks: at most so many bytes a rank of the gang.
-const COLLECTIVE_BYTES: u64 = 512 << 10;
+/// Bytes of a block, in which the collective folds.
+const BLOCK_BYTES: u64 = 128 << 10;
 
 /// A split of a dataset that a job reads.
 #[derive(Debug, Clone, Copy)]
@@ -33,10 +33,7 @@ pub fn for_job(job: &Job, facts: &DataFacts, reads: &[Reads<'_>]) -> Result<Plan
         .iter()
         .map(|read| reader_bytes(read.manifest, read.split, samples))
         .sum();
-    let collective = match job.resources.ranks {
-        1 => 0,
-        ranks => u64::from(ranks) * COLLECTIVE_BYTES,
-    };
+    let collective = collective_bytes(job.resources.ranks, job.training.microbatches);
     plan(&Request {
         model: &job.model,
         input: facts.shape.clone(),
@@ -48,4 +45,14 @@ pub fn for_job(job: &Job, facts: &DataFacts, reads: &[Reads<'_>]) -> Result<Plan
         mode: Mode::Train,
         host_bytes: readers + collective,
     })
+}
+
+/// The most bytes that the collective keeps on one rank: a block for every subtree that the shares of a gang fall into,
+/// at most two a level of the tree and rank.
+pub fn collective_bytes(ranks: u32, microbatches: u32) -> u64 {
+    if ranks == 1 {
+        return 0;
+    }
+    let depth = u64::from(microbatches.next_power_of_two().trailing_zeros());
+    u64::from(ranks) * (2 * depth).max(1) * BLOCK_BYTES
 }

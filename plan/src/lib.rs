@@ -21,7 +21,7 @@ mod tests;
 pub use buffers::{Buffer, Places};
 pub use dense::DenseWork;
 pub use error::Error;
-pub use job::{Reads, for_job};
+pub use job::{Reads, collective_bytes, for_job};
 pub use op::{Conv2d, Linear, MaxPool2d, Op};
 pub use plan::{Memory, Mode, Plan, Request, plan};
 pub use resolve::{Init, Layer, Parameter};

@@ -27,6 +27,8 @@ const ALLOCATOR: (&str, &str) = (
     "glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=131072",
 );
 
+/// The target of a rank's events that tell of a step.
+const STEP_TARGET: &str = " trainyard::step: ";
 /// Lines of a rank's log that its exit report carries, and the most characters of each.
 const LAST_LINES: usize = 20;
 const LAST_LINE_CHARACTERS: usize = 1000;
@@ -214,6 +216,10 @@ fn keep_log(log: impl Read, mut file: Option<File>) -> Vec<String> {
             && writeln!(open, "{line}").is_err()
         {
             file = None;
+        }
+        // The rows of steps are kept elsewhere, and say nothing of why a rank ended.
+        if line.contains(STEP_TARGET) {
+            continue;
         }
         if last.len() == LAST_LINES {
             last.pop_front();
