@@ -246,3 +246,39 @@ fn quickstart_leaves_no_process_behind_when_it_is_interrupted() {
         all_gone(&all);
     }
 }
+
+#[test]
+fn an_interrupted_run_or_watch_ends_with_130_and_a_watched_job_goes_on() {
+    let mut yard = Yard::with_digits(&[1, 1]);
+    let file = repository("jobs/digits-cnn.toml");
+    let endless = ["--set", "training.epochs=100000"];
+    let interrupted = |command: &[&str]| {
+        let mut command = yard.command(&[command, &endless].concat());
+        let log = yard.folder().join("talk");
+        let mut talker = Daemon::logged(command.stdout(Stdio::null()), &log);
+        until("step that is shown", || {
+            let talk = fs::read_to_string(&log).unwrap_or_default();
+            talk.contains("step ").then_some(())
+        });
+        let code = talker.end(Signal::INT);
+        fs::remove_file(&log).expect("it was written");
+        code
+    };
+    assert_eq!(interrupted(&["run", &file]), Some(130));
+    assert_eq!(interrupted(&["submit", &file, "--watch"]), Some(130));
+    let step = |yard: &Yard| yard.json(&["job", "show", "digits-cnn"])["step"].as_u64();
+    let before = step(&yard);
+    until("next step", || (step(&yard) > before).then_some(()));
+
+    // `run` with a data directory keeps what it did, as a cancelled job.
+    yard.json(&["job", "cancel", "digits-cnn"]);
+    yard.stop_coordinator();
+    let mut command = yard.command(&[&["run", &file, "--json"][..], &endless].concat());
+    command.arg("--data-dir").arg(yard.data_dir());
+    let mut run = Daemon::start(command.stdout(Stdio::piped()));
+    assert!(run.line().starts_with('{'));
+    assert_eq!(run.end(Signal::INT), Some(130));
+    yard.start_coordinator();
+    let kept = yard.json(&["job", "show", "job-2"]);
+    assert_eq!(kept["state"], "cancelled", "{kept}");
+}

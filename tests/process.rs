@@ -116,7 +116,7 @@ impl Daemon {
     }
 
     /// The next line of its stdout.
-    fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         let stdout: &mut ChildStdout = self.child.stdout.as_mut().expect("stdout is a pipe");
         let mut line = String::new();
         BufReader::with_capacity(1, stdout)

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use super::sentence;
+use super::{mistakes, sentence};
 use crate::process::{answer, trainyard};
 use crate::yard::{Yard, repository};
 
@@ -153,10 +153,39 @@ fn run_without_data_is_refused_and_makes_no_directory() {
     assert_eq!(said, expected);
     assert!(!yard.folder().join("new").exists(), "nothing half done");
     // A store without the dataset.
-    let said = yard.run(&["run", &job, "--data-dir", "data"]).ended(2);
+    let said = mistakes(yard.run(&["run", &job, "--data-dir", "data"]));
     let expected =
-        ": no dataset \"digits\": none has been imported, see `trainyard data import --help`\n";
-    assert!(said.ends_with(expected), "{said}");
+        ": no dataset \"digits\": none has been imported, see `trainyard data import --help`";
+    assert_eq!(said, [format!("{job}{expected}")]);
+}
+
+#[test]
+fn wrong_use_is_refused_with_how_it_is_used() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let job = repository("jobs/digits-cnn.toml");
+    let cases: [(&[&str], &str); 7] = [
+        (&["traim"], "unrecognized subcommand 'traim'"),
+        (&["job", "list", "--jason"], "unexpected argument '--jason'"),
+        (&["submit"], "<JOB.toml>"),
+        (&["plan", &job, "--input", "1x8x8"], "--classes <N>"),
+        (
+            &["plan", &job, "--input", "1x0x8", "--classes", "3"],
+            "[1, 0, 8] is not a shape",
+        ),
+        (
+            &["data", "import", "x", "x.csv", "--shape", "1xx"],
+            "\"1xx\" is not a shape",
+        ),
+        (
+            &["up", "--listen", "here"],
+            "invalid value 'here' for '--listen <ADDR>'",
+        ),
+    ];
+    for (command, expected) in cases {
+        let said = answer(trainyard(folder.path()).args(command)).ended(2);
+        assert!(said.starts_with("error: "), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
 }
 
 #[test]

@@ -284,7 +284,6 @@ fn a_job_that_no_worker_is_large_enough_for_waits_and_says_so() {
         "{reason}"
     );
     yard.json(&["job", "cancel", &id]);
-    let ended = yard.run(&["job", "wait", &id]);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("cancelled"), "{ended:?}");
+    let said = sentence(yard.run(&["job", "watch", &id, "--json"]), 1);
+    assert_eq!(said, format!("{id} cancelled"));
 }

@@ -129,3 +129,26 @@ impl Ledger {
 fn digest_key(hex: &str) -> Vec<u8> {
     [b"checkpoint-digest/", hex.as_bytes()].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn digits_that_several_checkpoints_begin_with_name_none() {
+        let ledger = Ledger::new(Arc::new(store::Memory::default()));
+        let mut batch = Batch::default();
+        for (step, end) in [(1u64, "0"), (2, "1")] {
+            let digest = format!("abcdef01{end}");
+            batch.put(digest_key(&digest), encode(&(JobId(1), step)));
+        }
+        ledger.commit(batch).unwrap();
+        let refused = ledger.find_checkpoint("ABCDEF01").unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "\"ABCDEF01\" fits several checkpoints: give more digits"
+        );
+    }
+}
