@@ -8,6 +8,8 @@ mod offer;
 mod order;
 mod report;
 mod row;
+#[cfg(test)]
+mod tests;
 pub mod v1;
 
 pub use document::{decode_checkpoint, decode_dataset, decode_job};

@@ -8,6 +8,8 @@ mod progress;
 mod session;
 mod state;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub use evaluation::{Evaluation, alone, evaluate};
 pub use session::Training;

@@ -252,3 +252,74 @@ fn signal_name(signal: i32) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spec::JobId;
+
+    const RANK: RankKey = (
+        AttemptId {
+            job: JobId(1),
+            number: 1,
+        },
+        0,
+    );
+
+    fn passed(bytes: &[u8]) -> Vec<Report> {
+        let (events, mut inbox) = mpsc::channel(16);
+        pass_reports(RANK, bytes, &events);
+        std::iter::from_fn(|| inbox.try_recv().ok())
+            .map(|(_, report)| report)
+            .collect()
+    }
+
+    #[test]
+    fn garbage_among_the_reports_is_passed_over() {
+        let ready = Report::Ready {
+            address: "127.0.0.1:1".to_string(),
+        };
+        let mut bytes = b"hello\n\n{}\n\xff\xfe\0\n[[[[\n".to_vec();
+        bytes.extend(serde_json::to_vec(&ready).expect("a report is JSON"));
+        bytes.push(b'\n');
+        bytes.extend(vec![b'x'; 3 * LONGEST_LINE as usize]);
+        bytes.push(b'\n');
+        bytes.extend(serde_json::to_vec(&ready).expect("a report is JSON"));
+        assert_eq!(passed(&bytes), [ready.clone(), ready]);
+        assert_eq!(passed(b"{\"ready\":{\"addr"), []);
+    }
+
+    #[test]
+    fn the_last_lines_of_a_log_are_few_and_short() {
+        let mut log = String::new();
+        for line in 0..100 {
+            log.push_str(&format!("line {line}\n"));
+        }
+        log.push_str(&"\u{e9}".repeat(2 * LONGEST_LINE as usize));
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("log");
+        let file = File::create(&path).expect("a file");
+        let last = keep_log(log.as_bytes(), Some(file));
+        assert_eq!(last.len(), LAST_LINES);
+        assert!(
+            last.iter()
+                .all(|line| line.chars().count() <= LAST_LINE_CHARACTERS)
+        );
+        assert!(
+            fs::read_to_string(&path)
+                .expect("a log")
+                .starts_with("line 0\nline 1\n")
+        );
+        // All of it fits into a message.
+        let bytes: usize = last.iter().map(String::len).sum();
+        assert!(bytes < proto::MAX_MESSAGE_BYTES / 100);
+    }
+
+    #[test]
+    fn how_a_process_ended_is_said_in_words() {
+        assert_eq!(describe(ExitStatus::from_raw(0)), "exit status 0");
+        assert_eq!(describe(ExitStatus::from_raw(3 << 8)), "exit status 3");
+        assert_eq!(describe(ExitStatus::from_raw(9)), "signal 9 (SIGKILL)");
+        assert_eq!(describe(ExitStatus::from_raw(2)), "signal 2");
+    }
+}
