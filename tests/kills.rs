@@ -1,12 +1,12 @@
 //! Processes that are killed, at any time: nothing is lost, nothing stays behind, the bits stay the same.
 
 use std::fs;
-use std::path::Path;
-use std::process::Stdio;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
-use crate::process::{Daemon, Process, all_gone, answer, trainyard, until};
+use crate::process::{Process, all_gone, until};
+use crate::refusals::sentence;
 use crate::yard::{Yard, flip, happened, newest_pack, repository, text};
 
 /// A job of a second or more with a checkpoint every 500 steps.
@@ -42,14 +42,17 @@ fn under_way(slots: &[u32]) -> (Yard, String, Vec<String>) {
     (yard, id, expected)
 }
 
-/// Waits for a disturbed job: it must have gone on from a checkpoint in a second attempt, to the undisturbed rows.
-fn assert_recovered(yard: &Yard, id: &str, expected: &[String]) -> serde_json::Value {
+/// Waits for a disturbed job: it must have gone on from a checkpoint in a second attempt, to the undisturbed rows. Of all
+/// ranks only those that are stopped may be left.
+fn assert_recovered(yard: &Yard, id: &str, expected: &[String], stopped: &[Process]) -> Value {
     let job = yard.succeeded(id);
     assert_eq!(job["attempts"], 2, "{job}");
     let resumed = happened(&job, "to go on from the checkpoint at step");
     assert_eq!(resumed.len(), 1, "{job}");
     assert_eq!(yard.exact_rows(id), expected);
-    all_gone(&yard.ranks());
+    let ranks = yard.ranks().into_iter();
+    let ended: Vec<Process> = ranks.filter(|rank| !stopped.contains(rank)).collect();
+    all_gone(&ended);
     job
 }
 
@@ -58,9 +61,9 @@ fn a_killed_rank_costs_an_attempt_and_changes_no_bit() {
     let (yard, id, expected) = under_way(&[1, 1]);
     let ranks = yard.ranks();
     assert_eq!(ranks.len(), 2);
-    ranks[1].kill();
+    ranks[1].signal(Signal::KILL);
     all_gone(&ranks);
-    let job = assert_recovered(&yard, &id, &expected);
+    let job = assert_recovered(&yard, &id, &expected, &[]);
     let failed = happened(&job, "failed:").join("\n");
     assert!(
         failed.contains("SIGKILL") && failed.contains("w2"),
@@ -79,7 +82,7 @@ fn a_killed_worker_takes_its_ranks_along_and_another_takes_its_place() {
     assert_eq!(ranks.len(), 1);
     assert_eq!(worker.end(Signal::KILL), None);
     all_gone(&ranks);
-    let job = assert_recovered(&yard, &id, &expected);
+    let job = assert_recovered(&yard, &id, &expected, &[]);
     let placed = happened(&job, "placed on");
     assert!(
         placed[0].contains(&name) && !placed[1].contains(&name),
@@ -98,7 +101,7 @@ fn a_worker_that_is_asked_to_end_leaves_nothing_and_its_job_goes_on_elsewhere() 
         job["state"] != "running" && job["reason"] != ""
     });
     yard.add_worker("w2", 2);
-    assert_recovered(&yard, &id, &expected);
+    assert_recovered(&yard, &id, &expected, &[]);
 }
 
 #[test]
@@ -194,91 +197,72 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_is_gone_on_from() {
     assert!(log.contains("trying the one before"), "{log}");
 }
 
-/// `up` with a job that trains on two ranks: the guard, and all processes that it started.
-fn up(folder: &Path) -> (Daemon, Vec<Process>) {
-    let mut command = trainyard(folder);
-    command.args(["up", "--workers", "2", "--listen", "127.0.0.1:0", "--json"]);
-    let log = folder.join("log");
-    let (up, address) = Daemon::serving(&mut command, "coordinator", &log);
-    let url = format!("http://{address}");
-    let run = |arguments: &[&str]| {
-        let mut command = trainyard(folder);
-        command.args(["--coordinator", &url]).args(arguments);
-        answer(&mut command).done()
-    };
-    let digits = repository("data/digits/digits.csv.gz");
-    run(&["data", "import", "digits", &digits, "--shape", "1x8x8"]);
-    let file = repository("jobs/digits-cnn.toml");
-    run(&["submit", &file, "--set", "training.epochs=100000"]);
-    let all = until("rank processes", || {
-        let all = up.process().descendants();
-        (all.len() == 5).then_some(all)
+#[test]
+fn a_rank_that_dies_before_the_first_checkpoint_costs_no_bit_either() {
+    let yard = Yard::with_digits(&[1, 1]);
+    let file = yard.file("long.toml", LONG);
+    let set = ["training.steps=1500", "checkpoint.every_steps=100000"];
+    let expected = yard.run_rows(&file, &set, None);
+    let two = [&set[..], &["resources.ranks=2"]].concat();
+    let id = yard.submit(&file, &two);
+    yard.until_job(&id, "trains", |job| job["step"].as_u64() > Some(0));
+    yard.ranks()[0].signal(Signal::KILL);
+    let job = yard.succeeded(&id);
+    assert_eq!(job["attempts"], 2, "{job}");
+    assert!(happened(&job, "to go on from").is_empty(), "{job}");
+    assert_eq!(yard.exact_rows(&id), expected);
+}
+
+#[test]
+fn a_job_whose_ranks_die_again_and_again_is_given_up_with_the_cause() {
+    let yard = Yard::with_digits(&[1]);
+    let file = yard.file("long.toml", LONG);
+    let set = ["training.steps=1000000", "checkpoint.every_steps=1000000"];
+    let id = yard.submit(&file, &set);
+    yard.until_job(&id, "fails", |job| {
+        for rank in yard.ranks() {
+            rank.end();
+        }
+        job["state"] == "failed"
     });
-    (up, all)
+    let said = sentence(yard.run(&["job", "watch", &id, "--json"]).untold(), 1);
+    let expected = format!(
+        "{id} failed: gave up after 3 failures in a row without a newer checkpoint, the last: {id}#3 rank 0 on w1 ended with signal 9 (SIGKILL)"
+    );
+    assert!(said.starts_with(&expected), "{said}");
+    all_gone(&yard.ranks());
+    assert_eq!(yard.list(&["worker", "list"])[0]["free_threads"], 1);
 }
 
 #[test]
-fn up_leaves_no_process_behind_however_it_ends() {
-    for (signal, code) in [
-        (Signal::INT, Some(0)),
-        (Signal::TERM, Some(0)),
-        (Signal::KILL, None),
-    ] {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let (mut up, all) = up(folder.path());
-        assert_eq!(up.end(signal), code, "{signal:?}");
-        all_gone(&all);
-    }
-}
-
-#[test]
-fn quickstart_leaves_no_process_behind_when_it_is_interrupted() {
-    for (signal, code) in [(Signal::INT, Some(130)), (Signal::KILL, None)] {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut command = trainyard(folder.path());
-        command.arg("quickstart").stdout(Stdio::null());
-        let mut quickstart = Daemon::logged(&mut command, &folder.path().join("log"));
-        let all = until("rank process of quickstart", || {
-            let all = quickstart.process().descendants();
-            (all.len() >= 4).then_some(all)
-        });
-        assert_eq!(quickstart.end(signal), code, "{signal:?}");
-        all_gone(&all);
-    }
-}
-
-#[test]
-fn an_interrupted_run_or_watch_ends_with_130_and_a_watched_job_goes_on() {
-    let mut yard = Yard::with_digits(&[1, 1]);
-    let file = repository("jobs/digits-cnn.toml");
-    let endless = ["--set", "training.epochs=100000"];
-    let interrupted = |command: &[&str]| {
-        let mut command = yard.command(&[command, &endless].concat());
-        let log = yard.folder().join("talk");
-        let mut talker = Daemon::logged(command.stdout(Stdio::null()), &log);
-        until("step that is shown", || {
-            let talk = fs::read_to_string(&log).unwrap_or_default();
-            talk.contains("step ").then_some(())
-        });
-        let code = talker.end(Signal::INT);
-        fs::remove_file(&log).expect("it was written");
-        code
-    };
-    assert_eq!(interrupted(&["run", &file]), Some(130));
-    assert_eq!(interrupted(&["submit", &file, "--watch"]), Some(130));
-    let step = |yard: &Yard| yard.json(&["job", "show", "digits-cnn"])["step"].as_u64();
-    let before = step(&yard);
-    until("next step", || (step(&yard) > before).then_some(()));
-
-    // `run` with a data directory keeps what it did, as a cancelled job.
-    yard.json(&["job", "cancel", "digits-cnn"]);
-    yard.stop_coordinator();
-    let mut command = yard.command(&[&["run", &file, "--json"][..], &endless].concat());
-    command.arg("--data-dir").arg(yard.data_dir());
-    let mut run = Daemon::start(command.stdout(Stdio::piped()));
-    assert!(run.line().starts_with('{'));
-    assert_eq!(run.end(Signal::INT), Some(130));
-    yard.start_coordinator();
-    let kept = yard.json(&["job", "show", "job-2"]);
-    assert_eq!(kept["state"], "cancelled", "{kept}");
+fn a_silent_worker_loses_its_lease_and_when_it_is_back_its_rank() {
+    let (mut yard, id, expected) = under_way(&[1, 1, 1]);
+    let busy = yard.list(&["worker", "list"]);
+    let busy = busy.iter().find(|worker| worker["free_threads"] == 0);
+    let name = text(&busy.expect("a worker has a rank")["name"]);
+    let worker = yard.worker(&name).process();
+    let ranks = worker.children();
+    let silent = [&ranks[..], &[worker]].concat();
+    silent
+        .iter()
+        .for_each(|process| process.signal(Signal::STOP));
+    let job = assert_recovered(&yard, &id, &expected, &ranks);
+    let failed = happened(&job, "failed:").join("\n");
+    assert!(failed.contains("was silent for"), "{failed}");
+    silent
+        .iter()
+        .for_each(|process| process.signal(Signal::CONT));
+    all_gone(&ranks);
+    assert!(worker.is_alive());
+    until("three idle workers", || {
+        let workers = yard.list(&["worker", "list"]);
+        let idle = |worker: &&Value| worker["state"] == "connected" && worker["free_threads"] == 1;
+        (workers.iter().filter(idle).count() == 3).then_some(())
+    });
+    let job = yard.json(&["job", "show", &id]);
+    assert_eq!(
+        (&job["state"], &job["attempts"]),
+        (&"succeeded".into(), &2.into())
+    );
+    assert_eq!(yard.exact_rows(&id), expected);
 }

@@ -232,6 +232,70 @@ fn a_job_is_submitted_watched_listed_and_cancelled() {
     yard.succeeded("digits-cnn");
 }
 
+#[test]
+fn jobs_take_their_turn() {
+    let yard = Yard::with_digits(&[1]);
+    let file = repository("jobs/digits-cnn.toml");
+    let one = "resources.ranks=1";
+    let first = yard.submit(&file, &[one, "training.epochs=100000"]);
+    yard.until_job(&first, "runs", |job| job["state"] == "running");
+    let second = yard.submit(&file, &[one, "training.epochs=1"]);
+    let third = yard.submit(&file, &[one, "training.epochs=1"]);
+    for (id, expected) in [
+        (
+            &second,
+            "waiting for 1 thread slots, 0 are free".to_string(),
+        ),
+        (&third, format!("waiting behind {second}")),
+    ] {
+        let waiting = yard.json(&["job", "show", id]);
+        assert_eq!(waiting["state"], "queued");
+        assert_eq!(text(&waiting["reason"]), expected);
+    }
+    yard.json(&["job", "cancel", &first]);
+    let ended = |id: &str| yard.succeeded(id)["finished_unix_ms"].as_u64();
+    assert!(ended(&second) <= ended(&third));
+    assert_same(
+        &yard.exact_rows(&second),
+        &yard.exact_rows(&third),
+        "the same job",
+    );
+}
+
+#[test]
+fn a_dataset_is_stored_once_and_its_name_means_the_newest_version() {
+    let yard = Yard::with_digits(&[1]);
+    let old = yard.import_digits();
+    assert_eq!(yard.list(&["data", "list"]).len(), 1, "the same content");
+    let job = job(DIGITS_CNN, "", "steps = 5");
+    let file = yard.file("newest.toml", &job);
+    let expected = yard.run_rows(&file, &[], None);
+
+    // Other rows under the same name.
+    let rows: String = (0..40)
+        .map(|row| {
+            let pixels: Vec<String> = (0..64).map(|at| (row * at % 17).to_string()).collect();
+            format!("{},{}\n", pixels.join(","), row % 10)
+        })
+        .collect();
+    yard.file("other.csv", rows);
+    let flags = ["--shape", "1x8x8", "--max", "16"];
+    let new = yard.json(&[&["data", "import", "digits", "other.csv"][..], &flags].concat());
+    assert_ne!(new["digest"], old["digest"]);
+    assert_eq!(yard.list(&["data", "list"]).len(), 2);
+    assert_eq!(
+        yard.json(&["data", "show", "digits"])["digest"],
+        new["digest"]
+    );
+    assert_ne!(yard.run_rows(&file, &[], None), expected);
+    let version = format!("data.train=digits@{}/train", text(&old["digest"]));
+    let by_digest = yard.run_rows(&file, &[&version], None);
+    assert_same(&by_digest, &expected, "the old version");
+    let id = yard.submit(&file, &[&version]);
+    yard.succeeded(&id);
+    assert_same(&yard.exact_rows(&id), &expected, "the old version");
+}
+
 /// A folder of real data, or `None` with a word about it.
 fn shared(folder: &str) -> Option<PathBuf> {
     let beside = PathBuf::from(repository("../shared"));

@@ -52,6 +52,12 @@ impl Answer {
         self.stdout.lines().map(str::to_string).collect()
     }
 
+    /// The answer without its data.
+    pub fn untold(self) -> Self {
+        let stdout = String::new();
+        Answer { stdout, ..self }
+    }
+
     /// What a command says that must have ended with this status, without a panic and with nothing on stdout.
     pub fn ended(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -222,11 +228,30 @@ impl Process {
         [children, theirs].concat()
     }
 
-    /// Kills it.
-    pub fn kill(&self) {
+    /// Whether a word stands on its command line.
+    pub fn runs(&self, word: &str) -> bool {
+        let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        line.split(|&byte| byte == 0)
+            .any(|argument| argument == word.as_bytes())
+    }
+
+    /// Sends a signal. It must be alive.
+    pub fn signal(&self, signal: Signal) {
         assert!(self.is_alive(), "{self:?} has ended");
+        kill_process(self.id(), signal).expect("it can be signalled");
+    }
+
+    /// Kills it unless it has ended.
+    pub fn end(&self) {
+        if self.is_alive() {
+            // It may end between the look and the signal.
+            let _ = kill_process(self.id(), Signal::KILL);
+        }
+    }
+
+    fn id(&self) -> Pid {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process id"), Signal::KILL).expect("it can be killed");
+        pid.expect("a process id")
     }
 }
 

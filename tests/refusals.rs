@@ -12,7 +12,7 @@ mod job_files;
 mod names;
 
 /// The one sentence of a refusal.
-fn sentence(answer: Answer, code: i32) -> String {
+pub fn sentence(answer: Answer, code: i32) -> String {
     let said = answer.ended(code);
     let line = said.strip_suffix('\n').unwrap_or(&said);
     assert!(!line.contains('\n'), "more than a line: {said}");

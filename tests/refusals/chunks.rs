@@ -3,7 +3,6 @@
 use std::fs;
 
 use super::sentence;
-use crate::process::Answer;
 use crate::yard::{Yard, flip, newest_pack, repository, text};
 
 /// A yard with the digits, of whose rows something is done to the pack while the coordinator does not run.
@@ -24,12 +23,6 @@ fn chunks(yard: &Yard) -> Vec<String> {
     chunks.chain([text(&split["labels"])]).collect()
 }
 
-/// An answer without its data.
-fn untold(answer: Answer) -> Answer {
-    let stdout = String::new();
-    Answer { stdout, ..answer }
-}
-
 /// Asserts that a sentence says which chunk is damaged, and what to do.
 fn assert_names_the_chunk(said: &str, chunks: &[String]) {
     assert!(said.contains("of digits/train ("), "{said}");
@@ -45,7 +38,7 @@ fn a_corrupted_chunk_fails_the_job_that_reads_it_and_is_named() {
     yard.start_coordinator();
     let chunks = chunks(&yard);
     let id = yard.submit(&job, &[]);
-    let ended = sentence(untold(yard.run(&["job", "wait", &id])), 1);
+    let ended = sentence(yard.run(&["job", "wait", &id]).untold(), 1);
     assert_names_the_chunk(&ended, &chunks);
     let shown = yard.json(&["job", "show", &id]);
     assert_eq!(
@@ -75,6 +68,6 @@ fn a_pack_that_has_vanished_fails_the_job_that_reads_it() {
     yard.start_coordinator();
     let chunks = chunks(&yard);
     let id = yard.submit(&repository("jobs/digits-cnn.toml"), &[]);
-    let ended = sentence(untold(yard.run(&["job", "wait", &id])), 1);
+    let ended = sentence(yard.run(&["job", "wait", &id]).untold(), 1);
     assert_names_the_chunk(&ended, &chunks);
 }
