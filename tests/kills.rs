@@ -235,6 +235,45 @@ fn a_job_whose_ranks_die_again_and_again_is_given_up_with_the_cause() {
 }
 
 #[test]
+fn kills_of_everything_one_after_the_other_change_no_bit() {
+    let mut yard = Yard::with_digits(&[1, 1]);
+    let file = yard.file("long.toml", LONG);
+    let set = ["training.steps=5000"];
+    let expected = yard.run_rows(&file, &set, None);
+    let id = yard.submit(&file, &[set[0], "resources.ranks=2"]);
+    let mut saved = 0;
+    for round in 0..4 {
+        // Between two rounds the job comes forward, else it would be given up.
+        let newer = |job: &Value| happened(job, "saved checkpoint").len() > saved;
+        let job = yard.until_job(&id, "has a newer checkpoint", newer);
+        assert_ne!(job["state"], "succeeded", "too short for round {round}");
+        saved = happened(&job, "saved checkpoint").len();
+        match round {
+            0 => yard.ranks().iter().for_each(Process::end),
+            1 => {
+                yard.coordinator().end(Signal::KILL);
+                yard.start_coordinator();
+            }
+            2 => {
+                yard.coordinator().end(Signal::KILL);
+                yard.ranks()[0].end();
+                yard.start_coordinator();
+            }
+            _ => {
+                yard.coordinator().end(Signal::KILL);
+                yard.worker("w1").end(Signal::KILL);
+                yard.start_coordinator();
+                yard.add_worker("w3", 1);
+            }
+        }
+    }
+    yard.succeeded(&id);
+    assert_eq!(yard.exact_rows(&id), expected);
+    yard.json(&["checkpoint", "verify", &id]);
+    all_gone(&yard.ranks());
+}
+
+#[test]
 fn a_silent_worker_loses_its_lease_and_when_it_is_back_its_rank() {
     let (mut yard, id, expected) = under_way(&[1, 1, 1]);
     let busy = yard.list(&["worker", "list"]);
