@@ -231,7 +231,7 @@ fn a_job_whose_ranks_die_again_and_again_is_given_up_with_the_cause() {
     );
     assert!(said.starts_with(&expected), "{said}");
     all_gone(&yard.ranks());
-    assert_eq!(yard.list(&["worker", "list"])[0]["free_threads"], 1);
+    yard.until_idle(1);
 }
 
 #[test]
@@ -293,11 +293,7 @@ fn a_silent_worker_loses_its_lease_and_when_it_is_back_its_rank() {
         .for_each(|process| process.signal(Signal::CONT));
     all_gone(&ranks);
     assert!(worker.is_alive());
-    until("three idle workers", || {
-        let workers = yard.list(&["worker", "list"]);
-        let idle = |worker: &&Value| worker["state"] == "connected" && worker["free_threads"] == 1;
-        (workers.iter().filter(idle).count() == 3).then_some(())
-    });
+    yard.until_idle(3);
     let job = yard.json(&["job", "show", &id]);
     assert_eq!(
         (&job["state"], &job["attempts"]),

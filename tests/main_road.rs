@@ -220,8 +220,7 @@ fn a_job_is_submitted_watched_listed_and_cancelled() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("cancelled"), "{ended:?}");
     crate::process::all_gone(&ranks);
-    let workers = yard.list(&["worker", "list"]);
-    assert!(workers.iter().all(|worker| worker["free_threads"] == 1));
+    yard.until_idle(2);
     let watched = yard.run(&["job", "watch", &id]);
     assert_eq!(watched.code, Some(1), "{watched:?}");
     let job = yard.json(&["job", "show", &id]);

@@ -89,6 +89,17 @@ impl Yard {
         });
     }
 
+    /// Waits until so many workers are connected and all of their slots are free.
+    pub fn until_idle(&self, workers: usize) {
+        let is_idle = |worker: &Value| {
+            worker["state"] == "connected" && worker["free_threads"] == worker["threads"]
+        };
+        until(&format!("{workers} idle workers"), || {
+            let all = self.list(&["worker", "list"]);
+            (all.len() == workers && all.iter().all(is_idle)).then_some(())
+        });
+    }
+
     /// A worker's process.
     pub fn worker(&mut self, name: &str) -> &mut Daemon {
         let mut workers = self.workers.iter_mut();
