@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Leave(Seat),
     /// A worker's stream broke.
     Gone(Seat),
+    /// The store can no longer be written: end, and say so.
+    Fail(Error),
     /// End.
     Stop,
 }
@@ -205,10 +207,11 @@ impl Driver {
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
             for command in first.into_iter().chain(inbox.try_iter().take(TOGETHER)) {
-                if matches!(command, Command::Stop) {
-                    return self.finish();
+                match command {
+                    Command::Stop => return self.finish(),
+                    Command::Fail(error) => return Err(error),
+                    command => self.take(command)?,
                 }
-                self.take(command)?;
             }
             self.step(Event::Tick)?;
             self.finish()?;
@@ -248,8 +251,8 @@ impl Driver {
             Command::Report(seat, report) => self.report(seat, *report)?,
             Command::Leave(seat) => self.leave(seat)?,
             Command::Gone(seat) => self.gone(seat)?,
-            // The loop has seen to it.
-            Command::Stop => {}
+            // The loop has seen to these.
+            Command::Fail(_) | Command::Stop => {}
         }
         Ok(())
     }

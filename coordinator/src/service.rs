@@ -6,7 +6,7 @@ use proto::v1::workers_server::WorkersServer;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 
-use crate::driver::Handle;
+use crate::driver::{Command, Handle};
 use crate::error::Error;
 use crate::ledger::Ledger;
 
@@ -62,11 +62,42 @@ impl Service {
         &self,
         work: impl FnOnce(&Ledger) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Status> {
+        self.on_ledger(work).await.map_err(|error| status(&error))
+    }
+
+    /// Runs work that keeps what a job has reached. A disk that has no room for it will have none for records either: the
+    /// coordinator ends and says so, and the job goes on from where it was once there is room.
+    async fn keeping<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Ledger) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Status> {
+        self.on_ledger(work).await.map_err(|error| {
+            if is_full(&error) {
+                // A driver that has ended has its own reason.
+                let _ = self.driver.tell(Command::Fail(error));
+                status(&Error::Stopping)
+            } else {
+                status(&error)
+            }
+        })
+    }
+
+    async fn on_ledger<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Ledger) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let ledger = self.ledger.clone();
         let done = tokio::task::spawn_blocking(move || work(&ledger)).await;
-        done.map_err(|_| status(&Error::Stopping))?
-            .map_err(|error| status(&error))
+        done.unwrap_or(Err(Error::Stopping))
     }
+}
+
+/// Whether a store takes no more writes, whatever they are.
+fn is_full(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Store(store::Error::DiskFull { .. } | store::Error::Stopped { .. })
+    )
 }
 
 /// The status that says what an error is.

@@ -314,6 +314,8 @@ impl Agent {
         while !self.ranks.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             match tokio::time::timeout(left, rank_events.recv()).await {
+                // The goodbye says why these ended: their worker left.
+                Ok(Some((key, Report::Exited(_)))) => drop(self.ranks.remove(&key)),
                 Ok(Some((key, report))) => self.report(key, report),
                 Ok(None) | Err(_) => break,
             }

@@ -3,13 +3,12 @@
 use proto::v1;
 use proto::v1::depot_server::Depot;
 use spec::{AttemptId, Digest};
-use store::Pin;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{Service, refused};
 use crate::driver::unix_ms;
 use crate::error::Error;
-use crate::ledger::{Checkpoint, Dataset};
+use crate::ledger::{Checkpoint, Dataset, Ledger};
 
 #[tonic::async_trait]
 impl Depot for Service {
@@ -17,34 +16,14 @@ impl Depot for Service {
         &self,
         request: Request<Streaming<v1::ImportMessage>>,
     ) -> Result<Response<v1::Dataset>, Status> {
-        use v1::import_message::Message;
-        let mut messages = request.into_inner();
-        // Pins keep the chunks until the manifest refers to them, or let them go if the stream breaks.
-        let mut pins = Vec::new();
-        while let Some(message) = messages.message().await? {
-            match message
-                .message
-                .ok_or_else(|| refused("an import message without content"))?
-            {
-                Message::Chunk(bytes) => pins.push(self.keep(bytes).await?),
-                Message::End(v1::ImportEnd {
-                    name,
-                    manifest_json,
-                }) => {
-                    let manifest = proto::decode_dataset(&manifest_json).map_err(refused)?;
-                    let dataset = self.with_ledger(move |ledger| {
-                        if !spec::job_file::is_name(&name) {
-                            return Err(Error::BadName { name });
-                        }
-                        ledger.add_dataset(&name, manifest, unix_ms())
-                    });
-                    return Ok(Response::new(describe_dataset(dataset.await?)));
-                }
-            }
+        let imported = self.import(request.into_inner()).await;
+        if imported.is_err() {
+            // What came of it takes no room. If this fails too, the next checkpoint tries again.
+            let _ = self
+                .with_ledger(|ledger| Ok(ledger.store().collect()?))
+                .await;
         }
-        Err(refused(
-            "the import ended before its manifest: nothing was kept",
-        ))
+        imported.map(|dataset| Response::new(describe_dataset(dataset)))
     }
 
     async fn list_datasets(
@@ -99,14 +78,17 @@ impl Depot for Service {
                 .message
                 .ok_or_else(|| refused("a save message without content"))?
             {
-                Message::Chunk(bytes) => pins.push(self.keep(bytes).await?),
+                Message::Chunk(bytes) => {
+                    let put = move |ledger: &Ledger| Ok(ledger.store().put_chunk(&bytes)?);
+                    pins.push(self.keeping(put).await?);
+                }
                 Message::End(v1::SaveEnd {
                     attempt,
                     manifest_json,
                 }) => {
                     let attempt: AttemptId = attempt.parse().map_err(refused)?;
                     let manifest = proto::decode_checkpoint(&manifest_json).map_err(refused)?;
-                    let checkpoint = self.with_ledger(move |ledger| {
+                    let checkpoint = self.keeping(move |ledger| {
                         let state = ledger.state(attempt.job)?;
                         let is_current =
                             state.attempts == attempt.number && !state.state.is_final();
@@ -154,9 +136,37 @@ impl Depot for Service {
 }
 
 impl Service {
-    async fn keep(&self, bytes: Vec<u8>) -> Result<Pin, Status> {
-        self.with_ledger(move |ledger| Ok(ledger.store().put_chunk(&bytes)?))
-            .await
+    async fn import(&self, mut messages: Streaming<v1::ImportMessage>) -> Result<Dataset, Status> {
+        use v1::import_message::Message;
+        // Pins keep the chunks until the manifest refers to them, or let them go if the stream breaks.
+        let mut pins = Vec::new();
+        while let Some(message) = messages.message().await? {
+            match message
+                .message
+                .ok_or_else(|| refused("an import message without content"))?
+            {
+                Message::Chunk(bytes) => {
+                    let put = move |ledger: &Ledger| Ok(ledger.store().put_chunk(&bytes)?);
+                    pins.push(self.with_ledger(put).await?);
+                }
+                Message::End(v1::ImportEnd {
+                    name,
+                    manifest_json,
+                }) => {
+                    let manifest = proto::decode_dataset(&manifest_json).map_err(refused)?;
+                    let dataset = self.with_ledger(move |ledger| {
+                        if !spec::job_file::is_name(&name) {
+                            return Err(Error::BadName { name });
+                        }
+                        ledger.add_dataset(&name, manifest, unix_ms())
+                    });
+                    return dataset.await;
+                }
+            }
+        }
+        Err(refused(
+            "the import ended before its manifest: nothing was kept",
+        ))
     }
 }
 

@@ -37,6 +37,10 @@ impl Store for Filling {
         self.inner.commit(batch)
     }
     fn put_chunk(&self, bytes: &[u8]) -> Result<Pin, store::Error> {
+        if self.full.load(Ordering::SeqCst) {
+            let path = "/full".into();
+            return Err(store::Error::DiskFull { path });
+        }
         self.inner.put_chunk(bytes)
     }
     fn pin(&self, digest: &ChunkDigest) -> Result<Option<Pin>, store::Error> {
@@ -91,6 +95,44 @@ async fn a_store_that_cannot_be_written_ends_the_coordinator_with_its_reason() {
     };
     assert_eq!(code, Code::Unavailable);
     assert_eq!(store.get(b"row/").expect("readable"), None);
+}
+
+#[tokio::test]
+async fn a_disk_without_room_for_a_checkpoint_ends_the_coordinator_and_not_the_job() {
+    let store = Arc::new(Filling {
+        inner: Memory::new(),
+        full: AtomicBool::new(false),
+    });
+    let rig = Rig::start(store.clone()).await;
+    let client = rig.client().await;
+    client
+        .import("tiny", &[ROWS, LABELS], Some(&dataset(ROWS)))
+        .await
+        .expect("it is taken in");
+    client.submit(&job_file("tiny", 1)).await.expect("accepted");
+    let mut machine = Machine::join(&client, "m").await.expect("it may join");
+    set_off(&mut machine, attempt(1, 1)).await;
+    store.full.store(true, Ordering::SeqCst);
+    // An import is refused, and all goes on.
+    let refused = client.import("other", &[ROWS], None).await;
+    let (code, sentence) = refused.expect_err("there is no room");
+    assert_eq!(code, Code::Internal);
+    assert!(sentence.contains("is full"), "{sentence}");
+    assert_eq!(client.show("tiny").await.expect("known").state, "running");
+    // A checkpoint is not: the rank is to try again when the coordinator is back.
+    let (manifest, chunk) = checkpoint(1, 1);
+    let refused = client.save(attempt(1, 1), &[&chunk], &manifest).await;
+    assert_eq!(refused.expect_err("there is no room").0, Code::Unavailable);
+    let ended = rig.end().await;
+    assert!(
+        matches!(ended, Err(Error::Store(store::Error::DiskFull { .. }))),
+        "{ended:?}"
+    );
+    let state = crate::ledger::Ledger::new(store).state(JobId(1));
+    assert_eq!(
+        state.expect("readable").state,
+        spec::state::JobState::Running
+    );
 }
 
 #[tokio::test]
