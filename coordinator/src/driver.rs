@@ -13,7 +13,7 @@ use spec::JobId;
 use spec::offer::Offer;
 use store::Batch;
 use tokio::sync::{oneshot, watch};
-use tracing::{error, info};
+use tracing::info;
 
 use crate::admission::Admitted;
 use crate::error::Error;
@@ -167,11 +167,7 @@ pub(crate) fn start(
     driver.finish()?;
     let thread = std::thread::Builder::new()
         .name("driver".to_string())
-        .spawn(move || {
-            driver
-                .run(&inbox)
-                .inspect_err(|error| error!(%error, "the coordinator cannot go on"))
-        })
+        .spawn(move || driver.run(&inbox))
         .expect("a thread can be started");
     Ok((
         Handle {
