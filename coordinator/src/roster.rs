@@ -7,6 +7,7 @@ use proto::{Command, RankOrder};
 use scheduler::{Link, Scheduler};
 use spec::{AttemptId, Job, JobId, WorkerId};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tracing::warn;
 
 use crate::error::Error;
@@ -225,11 +226,17 @@ fn put(dropped: &mut Vec<WorkerId>, worker: WorkerId, stream: &mut Stream, comma
     let Some(outgoing) = &stream.outgoing else {
         return;
     };
-    if outgoing.try_send(command).is_err() {
-        warn!(%worker, "worker does not read its stream, dropping it");
-        stream.outgoing = None;
-        dropped.push(worker);
+    match outgoing.try_send(command) {
+        Ok(()) => return,
+        Err(TrySendError::Full(_)) => {
+            warn!(%worker, "worker does not read its stream, dropping it")
+        }
+        Err(TrySendError::Closed(_)) => {
+            warn!(%worker, "stream of worker broke, waiting for it to come back");
+        }
     }
+    stream.outgoing = None;
+    dropped.push(worker);
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc as blocking;
@@ -149,10 +149,11 @@ impl Launcher {
     }
 }
 
-/// The command that runs a rank.
+/// The command that runs a rank of the program at this path: of this very process, also when the file has been replaced.
 fn command(program: PathBuf) -> Command {
-    let mut command = Command::new(program);
+    let mut command = Command::new("/proc/self/exe");
     command
+        .arg0(program)
         .arg(RANK_COMMAND)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
