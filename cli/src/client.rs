@@ -1,4 +1,5 @@
-//! The coordinator as commands see it. The only file of this crate that knows generated types.
+//! The coordinator as commands see it. With `decode`, the only file of this crate that
+//! knows generated types.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use proto::v1;
 use proto::v1::depot_client::DepotClient;
 use proto::v1::jobs_client::JobsClient;
 use proto::v1::workers_client::WorkersClient;
-use spec::{CheckpointManifest, DatasetManifest, Digest, MetricRow};
+use spec::{DatasetManifest, Digest, MetricRow};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -14,9 +15,15 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code as Grpc, Status, Streaming};
 
 use crate::stop::{Code, Stop};
-use crate::views::{Checkpoint, Dataset, Job, Occurrence, Worker};
+use crate::views::{Checkpoint, Dataset, Job, Worker};
+
+mod decode;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the first answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often an open connection is asked whether it lives, and how long that answer may take.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(10));
 
 /// A connection to a coordinator.
 #[derive(Clone)]
@@ -51,19 +58,47 @@ impl Client {
     /// Connects.
     ///
     /// # Errors
-    /// Not a URL, or no coordinator there.
+    /// Not a URL, no coordinator there, or one that does not answer.
     pub async fn connect(url: &str) -> Result<Self, Stop> {
         let endpoint = Endpoint::from_shared(url.to_string()).map_err(|_| {
             Stop::refused(format!(
                 "\"{url}\" is not a URL: expected one as http://127.0.0.1:7070"
             ))
         })?;
-        let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+        let endpoint = endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE.0)
+            .keep_alive_timeout(KEEP_ALIVE.1);
         let channel = endpoint.connect().await.map_err(|_| unreachable(url))?;
-        Ok(Client {
+        let client = Client {
             channel,
             url: url.to_string(),
-        })
+        };
+        client.greet().await?;
+        Ok(client)
+    }
+
+    /// Asks for something small: what listens there may hang, or be something else.
+    async fn greet(&self) -> Result<(), Stop> {
+        let url = &self.url;
+        let stop = |message| {
+            let code = Code::Unreachable;
+            Err(Stop { code, message })
+        };
+        let mut workers = WorkersClient::new(self.channel.clone())
+            .max_decoding_message_size(proto::MAX_REPLY_BYTES);
+        let asked = workers.list(v1::ListWorkersRequest {});
+        match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(status)) if status.code() == Grpc::Unavailable => Err(unreachable(url)),
+            Ok(Err(_)) => stop(format!(
+                "what answers at {url} is no coordinator: say where one is with --coordinator URL"
+            )),
+            Err(_) => stop(format!(
+                "the coordinator at {url} did not answer within {ANSWER_TIMEOUT:?}: see whether it is stopped or overloaded"
+            )),
+        }
     }
 
     /// Submits a job.
@@ -75,7 +110,7 @@ impl Client {
             job_toml: spec::job_file::render(job),
         };
         let answer = self.jobs().submit(request).await;
-        Ok(decode_job(
+        Ok(decode::job(
             answer.map_err(|status| self.stop(&status))?.into_inner(),
         ))
     }
@@ -90,7 +125,7 @@ impl Client {
             .map_err(|status| self.stop(&status))?
             .into_inner()
             .jobs;
-        Ok(jobs.into_iter().map(decode_job).collect())
+        Ok(jobs.into_iter().map(decode::job).collect())
     }
 
     /// One job.
@@ -104,7 +139,7 @@ impl Client {
                 job: job.to_string(),
             })
             .await;
-        Ok(decode_job(
+        Ok(decode::job(
             answer.map_err(|status| self.stop(&status))?.into_inner(),
         ))
     }
@@ -120,7 +155,7 @@ impl Client {
                 job: job.to_string(),
             })
             .await;
-        Ok(decode_job(
+        Ok(decode::job(
             answer.map_err(|status| self.stop(&status))?.into_inner(),
         ))
     }
@@ -224,7 +259,7 @@ impl Client {
             }
         });
         let answer = self.depot().import_dataset(messages).await;
-        decode_dataset(answer.map_err(|status| self.stop(&status))?.into_inner())
+        decode::dataset(answer.map_err(|status| self.stop(&status))?.into_inner())
     }
 
     /// All versions of all datasets.
@@ -237,7 +272,7 @@ impl Client {
             .map_err(|status| self.stop(&status))?
             .into_inner()
             .datasets;
-        datasets.into_iter().map(decode_dataset).collect()
+        datasets.into_iter().map(decode::dataset).collect()
     }
 
     /// One dataset: its newest version, or the one of this digest.
@@ -253,7 +288,7 @@ impl Client {
                 digest,
             })
             .await;
-        decode_dataset(answer.map_err(|status| self.stop(&status))?.into_inner())
+        decode::dataset(answer.map_err(|status| self.stop(&status))?.into_inner())
     }
 
     /// Checkpoints of one job or of all.
@@ -269,7 +304,7 @@ impl Client {
             .map_err(|status| self.stop(&status))?
             .into_inner()
             .checkpoints;
-        checkpoints.into_iter().map(decode_checkpoint).collect()
+        checkpoints.into_iter().map(decode::checkpoint).collect()
     }
 
     /// One checkpoint.
@@ -281,7 +316,7 @@ impl Client {
             checkpoint: checkpoint.to_string(),
         };
         let answer = self.depot().show_checkpoint(request).await;
-        decode_checkpoint(answer.map_err(|status| self.stop(&status))?.into_inner())
+        decode::checkpoint(answer.map_err(|status| self.stop(&status))?.into_inner())
     }
 
     fn jobs(&self) -> JobsClient<Channel> {
@@ -308,7 +343,7 @@ impl Updates {
         use v1::job_update::Update as Wire;
         while let Some(update) = self.stream.next().await {
             match update.map_err(|status| stop(&self.url, &status))?.update {
-                Some(Wire::Job(job)) => return Ok(Some(Update::Job(Box::new(decode_job(job))))),
+                Some(Wire::Job(job)) => return Ok(Some(Update::Job(Box::new(decode::job(job))))),
                 Some(Wire::Row(row)) => {
                     let row = row.try_into().map_err(Stop::failed)?;
                     return Ok(Some(Update::Row(Box::new(row))));
@@ -342,50 +377,4 @@ fn stop(url: &str, status: &Status) -> Stop {
         code,
         message: status.message().to_string(),
     }
-}
-
-fn decode_job(job: v1::Job) -> Job {
-    Job {
-        id: job.id,
-        name: job.name,
-        state: job.state,
-        step: job.step,
-        steps: job.steps,
-        ranks: job.ranks_running,
-        parameters_digest: job.parameters_digest,
-        reason: job.reason,
-        attempts: job.attempts,
-        submitted_unix_ms: job.submitted_unix_ms,
-        finished_unix_ms: job.finished_unix_ms,
-        history: job
-            .history
-            .into_iter()
-            .map(|occurrence| Occurrence {
-                unix_ms: occurrence.unix_ms,
-                text: occurrence.text,
-            })
-            .collect(),
-        job_file: job.job_toml,
-    }
-}
-
-fn decode_dataset(dataset: v1::Dataset) -> Result<Dataset, Stop> {
-    let manifest = proto::decode_dataset(&dataset.manifest_json).map_err(Stop::failed)?;
-    let (digest, imported_unix_ms) = (manifest.digest(), dataset.imported_unix_ms);
-    Ok(Dataset {
-        name: dataset.name,
-        digest,
-        imported_unix_ms,
-        manifest,
-    })
-}
-
-fn decode_checkpoint(checkpoint: v1::Checkpoint) -> Result<Checkpoint, Stop> {
-    let manifest: CheckpointManifest =
-        proto::decode_checkpoint(&checkpoint.manifest_json).map_err(Stop::failed)?;
-    Ok(Checkpoint {
-        digest: manifest.digest(),
-        saved_unix_ms: checkpoint.saved_unix_ms,
-        manifest,
-    })
 }

@@ -1,9 +1,12 @@
 //! Addresses, data directories and workers that cannot be had.
 
+use std::io::Write;
 use std::net::TcpListener;
 
+use rustix::process::Signal;
+
 use super::{mistakes, sentence};
-use crate::process::{answer, trainyard};
+use crate::process::{Daemon, answer, trainyard, until};
 use crate::yard::{Yard, repository};
 
 #[test]
@@ -117,6 +120,53 @@ fn without_a_coordinator_every_command_that_needs_one_says_how_to_get_one() {
     let remedy =
         "; without one, `trainyard plan` takes --data-dir DIR or --input 1x28x28 --classes 10";
     assert_eq!(planned, format!("{expected}{remedy}"));
+}
+
+#[test]
+fn what_is_no_coordinator_is_told_from_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            // Whoever asks gets the answer of a web server, or has gone.
+            let _ = stream.and_then(|mut stream| stream.write_all(b"HTTP/1.0 400 No\r\n\r\n"));
+        }
+    });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let job = repository("jobs/digits-cnn.toml");
+    for command in [&["job", "list"][..], &["submit", &job]] {
+        let command = [&["--coordinator", &url], command].concat();
+        let said = sentence(answer(trainyard(folder.path()).args(&command)), 3);
+        let expected = format!(
+            "what answers at {url} is no coordinator: say where one is with --coordinator URL"
+        );
+        let gone = format!("no coordinator answers at {url}: ");
+        assert!(said == expected || said.starts_with(&gone), "{said}");
+    }
+}
+
+#[test]
+fn a_coordinator_that_hangs_keeps_nobody_waiting_for_ever() {
+    let mut yard = Yard::with_digits(&[]);
+    let job = repository("jobs/digits-cnn.toml");
+    let id = yard.submit(&job, &[]);
+    let mut watching = yard.command(&["job", "watch", &id]);
+    let log = yard.folder().join("watch");
+    let mut watching = Daemon::logged(&mut watching, &log);
+    let talk = || std::fs::read_to_string(&log).unwrap_or_default();
+    until("job that is watched", || {
+        talk().contains("queued").then_some(())
+    });
+    yard.coordinator().signal(Signal::STOP);
+    let expected = format!(
+        "the coordinator at {} did not answer within 5s: see whether it is stopped or overloaded",
+        yard.url()
+    );
+    assert_eq!(sentence(yard.run(&["job", "list"]), 3), expected);
+    assert_eq!(watching.wait(), Some(3), "{}", talk());
+    yard.coordinator().signal(Signal::CONT);
+    assert_eq!(yard.list(&["job", "list"]).len(), 1);
 }
 
 #[test]
