@@ -184,50 +184,104 @@ pub(crate) trait Reduce {
     fn digest(&self, words: View, number: u64) -> [u64; 2];
 }
 
-/// One pass over all parameters.
+/// One pass over all parameters. What a first step finds as state is 0.
 pub(crate) trait Update {
-    /// PyTorch's SGD (dampening 0) on `gradient / divisor`.
+    /// PyTorch's SGD (dampening 0).
     fn sgd(&mut self, sgd: &Sgd, at: SgdOperands);
 
-    /// PyTorch's Adam on `gradient / divisor`.
+    /// PyTorch's Adam and AdamW.
     fn adam(&mut self, adam: &Adam, at: AdamOperands);
+
+    /// PyTorch's RMSprop, not centred.
+    fn rmsprop(&mut self, rmsprop: &RmsProp, at: RmsPropOperands);
+
+    /// PyTorch's Adagrad.
+    fn adagrad(&mut self, adagrad: &Adagrad, at: AdagradOperands);
+}
+
+/// The gradient of an update: each sum over samples as `g = sum / divisor * factor`, then cut to `[-bound, bound]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gradient {
+    /// As long as the parameters.
+    pub sums: View,
+    pub divisor: f64,
+    pub factor: f64,
+    pub bound: f64,
 }
 
 /// Numbers of one step of SGD.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sgd {
+    pub gradient: Gradient,
     pub lr: f64,
     pub momentum: f64,
+    pub nesterov: bool,
     pub weight_decay: f64,
-    pub divisor: f64,
 }
 
-/// Operands of one step of SGD, all of one length.
+/// What one step of SGD changes, all of one length.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SgdOperands {
     pub parameters: View,
-    pub gradient: View,
     pub momentum: Option<View>,
 }
 
-/// Numbers of one step of Adam.
+/// Numbers of one step of Adam or AdamW.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Adam {
+    pub gradient: Gradient,
     pub betas: [f64; 2],
     pub eps: f64,
+    /// Added to the gradient times the parameter.
     pub weight_decay: f64,
-    pub divisor: f64,
+    /// What the parameter is multiplied by before its step: below 1 where weight decay is decoupled.
+    pub keep: f64,
     /// `lr / (1 - beta1^step)`
     pub step_size: f64,
     /// `sqrt(1 - beta2^step)`
     pub second_correction: f64,
 }
 
-/// Operands of one step of Adam, all of one length.
+/// What one step of Adam changes, all of one length.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AdamOperands {
     pub parameters: View,
-    pub gradient: View,
     pub first_moment: View,
     pub second_moment: View,
+}
+
+/// Numbers of one step of RMSprop.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RmsProp {
+    pub gradient: Gradient,
+    pub lr: f64,
+    pub alpha: f64,
+    pub eps: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
+}
+
+/// What one step of RMSprop changes, all of one length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RmsPropOperands {
+    pub parameters: View,
+    pub mean_square: View,
+    pub momentum: Option<View>,
+}
+
+/// Numbers of one step of Adagrad.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Adagrad {
+    pub gradient: Gradient,
+    /// `lr / (1 + (step - 1) lr_decay)`
+    pub lr: f64,
+    pub eps: f64,
+    pub weight_decay: f64,
+}
+
+/// What one step of Adagrad changes, all of one length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AdagradOperands {
+    pub parameters: View,
+    pub square_sum: View,
 }

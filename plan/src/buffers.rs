@@ -31,7 +31,7 @@ impl Buffer {
 pub struct Places {
     /// All parameters, flat.
     pub parameters: usize,
-    /// The optimiser's state, each as long as the parameters, by name: `momentum`, or `first_moment` and `second_moment`.
+    /// The optimiser's state, each as long as the parameters, by name, as `first_moment`.
     pub optimizer: Vec<(&'static str, usize)>,
     /// The sums of microbatches and of their subtrees, one record each.
     pub slots: Vec<usize>,

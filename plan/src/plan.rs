@@ -192,6 +192,9 @@ fn optimizer_state(optimizer: &Optimizer) -> Vec<&'static str> {
     match *optimizer {
         Optimizer::Sgd { momentum, .. } if momentum > 0.0 => vec!["momentum"],
         Optimizer::Sgd { .. } => vec![],
-        Optimizer::Adam { .. } => vec!["first_moment", "second_moment"],
+        Optimizer::Adam { .. } | Optimizer::AdamW { .. } => vec!["first_moment", "second_moment"],
+        Optimizer::RmsProp { momentum, .. } if momentum > 0.0 => vec!["mean_square", "momentum"],
+        Optimizer::RmsProp { .. } => vec!["mean_square"],
+        Optimizer::Adagrad { .. } => vec!["square_sum"],
     }
 }

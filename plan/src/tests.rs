@@ -8,6 +8,7 @@ use crate::{Error, Init, Mode, Plan, Request, StageKind, plan};
 const MOMENTUM: Optimizer = Optimizer::Sgd {
     lr: 0.1,
     momentum: 0.9,
+    nesterov: false,
     weight_decay: 0.0,
 };
 

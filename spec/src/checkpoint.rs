@@ -52,7 +52,7 @@ pub struct Preprocessing {
 /// One flat buffer of S, cut into chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Section {
-    /// `parameters`, `momentum`, `first_moment`, `second_moment`.
+    /// `parameters`, or what the optimiser calls its state: `momentum`, `first_moment`, `mean_square` and so on.
     pub name: String,
     /// Little-endian f32 words in it.
     pub words: u64,

@@ -1,6 +1,7 @@
 //! The job file (DESIGN section 8): TOML in, a checked [`Job`](crate::job::Job) with all defaults out, or all mistakes
 //! of the file at once, each with its place, what was expected and the nearest valid spelling.
 
+mod choice;
 mod data;
 mod expected;
 mod field;
@@ -10,6 +11,7 @@ mod keys;
 mod layer;
 mod mistake;
 mod name;
+mod optimizer;
 mod overrides;
 mod parse;
 mod position;

@@ -4,7 +4,7 @@
 use plan::{Conv2d, MaxPool2d, Unfolded, Window};
 use pulp::{Simd, WithSimd};
 
-use crate::backend::{Adam, Sgd};
+use crate::backend::{Adagrad, Adam, RmsProp, Sgd};
 use crate::cpu::layout;
 use crate::reference::{pointwise, reduce, update};
 
@@ -103,6 +103,47 @@ impl WithSimd for AdamBlock<'_> {
             self.first,
             self.second,
         );
+    }
+}
+
+/// One block of RMSprop.
+pub(crate) struct RmsPropBlock<'a> {
+    pub rmsprop: &'a RmsProp,
+    pub parameters: &'a mut [f32],
+    pub gradient: &'a [f32],
+    pub square: &'a mut [f32],
+    pub momentum: &'a mut [f32],
+}
+
+impl WithSimd for RmsPropBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        update::block_rmsprop(
+            self.rmsprop,
+            self.parameters,
+            self.gradient,
+            self.square,
+            self.momentum,
+        );
+    }
+}
+
+/// One block of Adagrad.
+pub(crate) struct AdagradBlock<'a> {
+    pub adagrad: &'a Adagrad,
+    pub parameters: &'a mut [f32],
+    pub gradient: &'a [f32],
+    pub sum: &'a mut [f32],
+}
+
+impl WithSimd for AdagradBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        update::block_adagrad(self.adagrad, self.parameters, self.gradient, self.sum);
     }
 }
 

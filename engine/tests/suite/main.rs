@@ -10,6 +10,8 @@ mod fast;
 #[cfg(test)]
 mod networks;
 #[cfg(test)]
+mod optimizers;
+#[cfg(test)]
 mod pytorch;
 #[cfg(test)]
 mod refusals;

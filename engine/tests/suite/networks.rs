@@ -11,6 +11,7 @@ use spec::random::{Purpose, Stream};
 pub const SGD: Optimizer = Optimizer::Sgd {
     lr: 0.05,
     momentum: 0.9,
+    nesterov: false,
     weight_decay: 1e-4,
 };
 
@@ -20,6 +21,14 @@ pub const ADAM: Optimizer = Optimizer::Adam {
     betas: [0.9, 0.999],
     eps: 1e-8,
     weight_decay: 0.0,
+};
+
+/// AdamW with PyTorch's defaults.
+pub const ADAMW: Optimizer = Optimizer::AdamW {
+    lr: 1e-3,
+    betas: [0.9, 0.999],
+    eps: 1e-8,
+    weight_decay: 1e-2,
 };
 
 /// A network, the samples that it takes and how it is run.

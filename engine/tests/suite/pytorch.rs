@@ -10,19 +10,19 @@ use serde_json::Value;
 use spec::job::Optimizer;
 use spec::model::{Layer, LayerKind};
 
-use crate::networks::{ADAM, Network, SGD, classes, conv, gradient, linear, pool, step};
+use crate::networks::{ADAM, ADAMW, Network, SGD, classes, conv, gradient, linear, pool, step};
 
 /// f64 agrees to about this much, relative to the largest value of a tensor (the folder's README).
-const F64: f64 = 1e-10;
+pub const F64: f64 = 1e-10;
 
 /// f32 may stray from PyTorch's f32 by these many times what PyTorch's own f32 strays from its f64: both stray by about
 /// as much, in different directions, and the figure is a maximum over one run.
-const F32_MULTIPLE: f64 = 8.0;
+pub const F32_MULTIPLE: f64 = 8.0;
 
 /// Outputs and gradients in f32, relative to the largest value of a tensor: a hundred roundings or so.
 const F32: f64 = 1e-5;
 
-fn fixtures() -> PathBuf {
+pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/layers")
 }
 
@@ -33,7 +33,7 @@ fn shared() -> Option<PathBuf> {
     Some(shared.join("reference/layers")).filter(|folder| folder.is_dir())
 }
 
-fn network(name: &str) -> Network {
+pub fn network(name: &str) -> Network {
     use LayerKind::{Flatten, Relu};
     let cnn = |filters, hidden| {
         let window = [
@@ -93,12 +93,12 @@ fn network(name: &str) -> Network {
 }
 
 /// A file of tensors, all read as f64.
-struct Tensors {
+pub struct Tensors {
     bytes: Vec<u8>,
 }
 
 impl Tensors {
-    fn open(path: &Path) -> Tensors {
+    pub fn open(path: &Path) -> Tensors {
         Tensors {
             bytes: std::fs::read(path)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
@@ -132,12 +132,12 @@ impl Tensors {
         })
     }
 
-    fn get(&self, key: &str) -> Vec<f64> {
+    pub fn get(&self, key: &str) -> Vec<f64> {
         self.find(key).unwrap_or_else(|| panic!("no tensor {key}"))
     }
 }
 
-fn assert_close(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
+pub fn assert_close(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(got.len(), expected.len(), "{what}");
     let far = got
         .iter()
@@ -151,14 +151,14 @@ fn assert_close(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
     assert!(got.iter().all(|value| value.is_finite()), "{what}");
 }
 
-fn largest(values: &[f64]) -> f64 {
+pub fn largest(values: &[f64]) -> f64 {
     values
         .iter()
         .fold(0.0, |largest, value| value.abs().max(largest))
 }
 
 /// Compares a flat buffer with the named tensors of `file`; large ones are stored as samples and norms.
-fn assert_named<T: Float>(
+pub fn assert_named<T: Float>(
     engine: &Engine<T>,
     file: &Tensors,
     flat: &[f64],
@@ -206,14 +206,11 @@ type Named = (
     f64,
     &'static [(&'static str, &'static str)],
 );
-const OPTIMIZERS: [Named; 2] = [
+const MOMENTS: &[(&str, &str)] = &[("first_moment", "exp_avg"), ("second_moment", "exp_avg_sq")];
+const OPTIMIZERS: [Named; 3] = [
     ("sgd", SGD, 0.05, &[("momentum", "momentum_buffer")]),
-    (
-        "adam",
-        ADAM,
-        1e-3,
-        &[("first_moment", "exp_avg"), ("second_moment", "exp_avg_sq")],
-    ),
+    ("adam", ADAM, 1e-3, MOMENTS),
+    ("adamw", ADAMW, 1e-3, MOMENTS),
 ];
 
 fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<T>) {

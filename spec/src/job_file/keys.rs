@@ -21,8 +21,10 @@ pub(super) const TRAINING: &[&str] = &[
     "optimizer",
     "validate",
 ];
-pub(super) const SGD: &[&str] = &["lr", "momentum", "weight_decay"];
+pub(super) const SGD: &[&str] = &["lr", "momentum", "nesterov", "weight_decay"];
 pub(super) const ADAM: &[&str] = &["lr", "betas", "eps", "weight_decay"];
+pub(super) const RMSPROP: &[&str] = &["lr", "alpha", "eps", "momentum", "weight_decay"];
+pub(super) const ADAGRAD: &[&str] = &["lr", "lr_decay", "eps", "weight_decay"];
 pub(super) const VALIDATE: &[&str] = &["every_epochs"];
 pub(super) const RESOURCES: &[&str] = &["device", "ranks", "threads"];
 pub(super) const CHECKPOINT: &[&str] = &["every_steps", "keep_last"];
@@ -32,7 +34,7 @@ pub(super) const CONV2D: &[&str] = &["filters", "kernel", "stride", "padding", "
 pub(super) const MAX_POOL2D: &[&str] = &["kernel", "stride", "padding"];
 
 pub(super) const LAYERS: &[&str] = &["linear", "conv2d", "max_pool2d", "relu", "flatten"];
-pub(super) const OPTIMIZERS: &[&str] = &["sgd", "adam"];
+pub(super) const OPTIMIZERS: &[&str] = &["sgd", "adam", "adamw", "rmsprop", "adagrad"];
 pub(super) const NORMALIZE: &[&str] = &["none", "unit", "standard"];
 pub(super) const LOSSES: &[&str] = &["cross_entropy"];
 pub(super) const DEVICES: &[&str] = &["cpu"];
@@ -45,6 +47,9 @@ const TABLES: &[(&str, &[&str])] = &[
     ("training.optimizer", OPTIMIZERS),
     ("training.optimizer.sgd", SGD),
     ("training.optimizer.adam", ADAM),
+    ("training.optimizer.adamw", ADAM),
+    ("training.optimizer.rmsprop", RMSPROP),
+    ("training.optimizer.adagrad", ADAGRAD),
     ("training.validate", VALIDATE),
     ("resources", RESOURCES),
     ("checkpoint", CHECKPOINT),
@@ -64,6 +69,17 @@ pub(super) fn ending_in(key: &str) -> Option<String> {
         .into_iter()
         .filter(|dotted| dotted.rsplit('.').next() == Some(key));
     ending.next().filter(|_| ending.next().is_none())
+}
+
+/// The keys that an optimiser takes.
+pub(super) fn of_optimizer(optimizer: &str) -> &'static [&'static str] {
+    match optimizer {
+        "sgd" => SGD,
+        "adam" | "adamw" => ADAM,
+        "rmsprop" => RMSPROP,
+        "adagrad" => ADAGRAD,
+        _ => &[],
+    }
 }
 
 /// The keys that a layer takes.

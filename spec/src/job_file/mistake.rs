@@ -185,6 +185,9 @@ pub enum Wrong {
         /// The kernel along the same extent.
         kernel: u32,
     },
+    /// Nesterov's momentum without momentum.
+    #[error("training.optimizer.sgd.nesterov needs momentum above 0: write momentum = 0.9")]
+    NesterovWithoutMomentum,
     /// Microbatches that no step would ever have.
     #[error(
         "training.microbatches: of {microbatches} microbatches {} would always be empty with training.batch_size = {batch_size}: write {nearest}",

@@ -76,10 +76,11 @@ fn optimizer(optimizer: &Optimizer) -> String {
         Optimizer::Sgd {
             lr,
             momentum,
+            nesterov,
             weight_decay,
         } => {
             format!(
-                "{{ sgd = {{ lr = {lr:?}, momentum = {momentum:?}, weight_decay = {weight_decay:?} }} }}"
+                "{{ sgd = {{ lr = {lr:?}, momentum = {momentum:?}, nesterov = {nesterov}, weight_decay = {weight_decay:?} }} }}"
             )
         }
         Optimizer::Adam {
@@ -89,6 +90,31 @@ fn optimizer(optimizer: &Optimizer) -> String {
             weight_decay,
         } => format!(
             "{{ adam = {{ lr = {lr:?}, betas = [{first:?}, {second:?}], eps = {eps:?}, weight_decay = {weight_decay:?} }} }}"
+        ),
+        Optimizer::AdamW {
+            lr,
+            betas: [first, second],
+            eps,
+            weight_decay,
+        } => format!(
+            "{{ adamw = {{ lr = {lr:?}, betas = [{first:?}, {second:?}], eps = {eps:?}, weight_decay = {weight_decay:?} }} }}"
+        ),
+        Optimizer::RmsProp {
+            lr,
+            alpha,
+            eps,
+            momentum,
+            weight_decay,
+        } => format!(
+            "{{ rmsprop = {{ lr = {lr:?}, alpha = {alpha:?}, eps = {eps:?}, momentum = {momentum:?}, weight_decay = {weight_decay:?} }} }}"
+        ),
+        Optimizer::Adagrad {
+            lr,
+            lr_decay,
+            eps,
+            weight_decay,
+        } => format!(
+            "{{ adagrad = {{ lr = {lr:?}, lr_decay = {lr_decay:?}, eps = {eps:?}, weight_decay = {weight_decay:?} }} }}"
         ),
     }
 }

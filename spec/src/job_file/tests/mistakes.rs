@@ -145,12 +145,12 @@ fn a_value_of_the_wrong_type_is_told_with_what_was_expected() {
         (
             "epochs = 3",
             "epochs = 3\noptimizer = 0.1",
-            "8:13: training.optimizer: expected \"sgd\", \"adam\", or one of them with values, as { sgd = { lr = 0.1 } }, got 0.1",
+            "8:13: training.optimizer: expected \"sgd\", \"adam\", \"adamw\", \"rmsprop\", \"adagrad\", or one of them with values, as { sgd = { lr = 0.1 } }, got 0.1",
         ),
         (
             "epochs = 3",
             "epochs = 3\noptimizer = {}",
-            "8:13: training.optimizer: expected \"sgd\", \"adam\", or one of them with values, as { sgd = { lr = 0.1 } }, got an empty table",
+            "8:13: training.optimizer: expected \"sgd\", \"adam\", \"adamw\", \"rmsprop\", \"adagrad\", or one of them with values, as { sgd = { lr = 0.1 } }, got an empty table",
         ),
         (
             "epochs = 3",
@@ -212,16 +212,20 @@ fn an_unknown_word_is_told_with_the_nearest_one() {
             "8: training.loss: unknown word \"crossentropy\", did you mean \"cross_entropy\"? (known: cross_entropy)",
         ),
         (
-            "optimizer = \"adamw\"",
-            "13: training.optimizer: unknown word \"adamw\", did you mean \"adam\"? (known: sgd, adam)",
+            "optimizer = \"adamm\"",
+            "13: training.optimizer: unknown word \"adamm\", did you mean \"adam\"? (known: sgd, adam, adamw, rmsprop, adagrad)",
         ),
         (
-            "optimizer = \"rmsprop\"",
-            "13: training.optimizer: unknown word \"rmsprop\", expected \"sgd\" or \"adam\"",
+            "optimizer = \"lbfgs\"",
+            "13: training.optimizer: unknown word \"lbfgs\", expected \"sgd\", \"adam\", \"adamw\", \"rmsprop\" or \"adagrad\"",
         ),
         (
             "optimizer = { sgd = {}, adam = {} }",
             "25: training.optimizer.sgd and training.optimizer.adam exclude each other: keep one of them",
+        ),
+        (
+            "optimizer.sgd = { nesterov = true }",
+            "30: training.optimizer.sgd.nesterov needs momentum above 0: write momentum = 0.9",
         ),
         (
             "[resources]\ndevice = \"cuda\"",

@@ -87,6 +87,7 @@ fn an_optimizer_takes_the_place_of_another_and_adds_to_itself() {
         Optimizer::Sgd {
             lr: 0.5,
             momentum: 0.9,
+            nesterov: false,
             weight_decay: 1e-4
         }
     );
@@ -103,6 +104,7 @@ fn an_optimizer_takes_the_place_of_another_and_adds_to_itself() {
         Optimizer::Sgd {
             lr: 0.01,
             momentum: 0.5,
+            nesterov: false,
             weight_decay: 0.0
         }
     );

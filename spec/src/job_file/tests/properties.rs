@@ -206,19 +206,53 @@ fn optimizer() -> impl Strategy<Value = Optimizer> {
     let decay = || prop_oneof![0.0..1.0, Just(0.0), Just(1.0 - f64::EPSILON)];
     let weight_decay = || prop_oneof![0.0..1e6, Just(0.0)];
     prop_oneof![
-        (rate(), decay(), weight_decay()).prop_map(|(lr, momentum, weight_decay)| Optimizer::Sgd {
-            lr,
-            momentum,
-            weight_decay
-        }),
-        (rate(), decay(), decay(), 1e-30..1.0, weight_decay()).prop_map(
-            |(lr, first, second, eps, weight_decay)| {
-                Optimizer::Adam {
-                    lr,
-                    betas: [first, second],
-                    eps,
-                    weight_decay,
+        (rate(), decay(), any::<bool>(), weight_decay()).prop_map(
+            |(lr, momentum, nesterov, weight_decay)| Optimizer::Sgd {
+                lr,
+                momentum,
+                nesterov: nesterov && momentum > 0.0,
+                weight_decay
+            }
+        ),
+        (
+            rate(),
+            [decay(), decay()],
+            1e-30..1.0,
+            weight_decay(),
+            any::<bool>()
+        )
+            .prop_map(|(lr, betas, eps, weight_decay, decoupled)| {
+                if decoupled {
+                    Optimizer::AdamW {
+                        lr,
+                        betas,
+                        eps,
+                        weight_decay,
+                    }
+                } else {
+                    Optimizer::Adam {
+                        lr,
+                        betas,
+                        eps,
+                        weight_decay,
+                    }
                 }
+            }),
+        (rate(), decay(), 1e-30..1.0, decay(), weight_decay()).prop_map(
+            |(lr, alpha, eps, momentum, weight_decay)| Optimizer::RmsProp {
+                lr,
+                alpha,
+                eps,
+                momentum,
+                weight_decay
+            }
+        ),
+        (rate(), weight_decay(), 1e-30..1.0, weight_decay()).prop_map(
+            |(lr, lr_decay, eps, weight_decay)| Optimizer::Adagrad {
+                lr,
+                lr_decay,
+                eps,
+                weight_decay
             }
         ),
     ]

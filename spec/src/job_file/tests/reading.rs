@@ -123,6 +123,7 @@ fn what_is_said_is_kept() {
             optimizer: Optimizer::Sgd {
                 lr: 1.0,
                 momentum: 0.9,
+                nesterov: false,
                 weight_decay: 1e-4,
             },
             validate: Validate { every_epochs: 2 },
@@ -190,10 +191,48 @@ fn an_optimizer_is_a_word_or_a_table() {
     let sgd = Optimizer::Sgd {
         lr: 0.01,
         momentum: 0.0,
+        nesterov: false,
         weight_decay: 0.0,
     };
     assert_eq!(optimizer("\"sgd\""), sgd);
     assert_eq!(optimizer("{ sgd = {} }"), sgd);
+    assert_eq!(
+        optimizer("{ sgd = { momentum = 0.9, nesterov = true } }"),
+        Optimizer::Sgd {
+            lr: 0.01,
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 0.0,
+        }
+    );
+    assert_eq!(
+        optimizer("\"adamw\""),
+        Optimizer::AdamW {
+            lr: 1e-3,
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay: 1e-2,
+        }
+    );
+    assert_eq!(
+        optimizer("\"rmsprop\""),
+        Optimizer::RmsProp {
+            lr: 1e-2,
+            alpha: 0.99,
+            eps: 1e-8,
+            momentum: 0.0,
+            weight_decay: 0.0,
+        }
+    );
+    assert_eq!(
+        optimizer("{ adagrad = { lr_decay = 0.1 } }"),
+        Optimizer::Adagrad {
+            lr: 1e-2,
+            lr_decay: 0.1,
+            eps: 1e-10,
+            weight_decay: 0.0,
+        }
+    );
 }
 
 #[test]
