@@ -2,7 +2,8 @@
 //! device's arena, placed by the plan, so that a layer is written once for all devices. Operands of one call do not
 //! overlap.
 
-use plan::{Dense, MaxPool2d, Window};
+use plan::{Dense, MaxPool2d, Softmax, Window};
+use spec::model::Activation;
 
 /// A stretch of a device's arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +166,13 @@ pub(crate) trait Pointwise {
 
     /// The gradient, set to 0 in place wherever the relu's output is at most 0.
     fn relu_backward(&mut self, y: View, gradient: View);
+
+    /// An activation of `x`, or of `y` itself in place.
+    fn activation_forward(&mut self, activation: &Activation, x: Option<View>, y: View);
+
+    /// The gradient, multiplied in place by the derivative at `values`: what came in or what went out, as
+    /// [`plan::StageKind::reads_input`] says.
+    fn activation_backward(&mut self, activation: &Activation, values: View, gradient: View);
 }
 
 /// One row at a time.
@@ -173,6 +181,12 @@ pub(crate) trait RowWise {
     /// equals) at their label. Writes the gradient of the sum where it is asked for. Labels are below the row's length.
     fn cross_entropy(&mut self, logits: View, labels: &[u32], gradient: Option<View>)
     -> (f64, u64);
+
+    /// The softmax of each row of `x`, or of `y` itself in place.
+    fn softmax_forward(&mut self, softmax: &Softmax, x: Option<View>, y: View);
+
+    /// The gradient of each row from that of its softmax `y`, in place.
+    fn softmax_backward(&mut self, softmax: &Softmax, y: View, gradient: View);
 }
 
 /// Sums over flat buffers, in fixed blocks whatever the number of threads.

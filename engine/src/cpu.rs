@@ -4,6 +4,7 @@
 pub(crate) mod arena;
 mod class;
 pub(crate) mod device;
+mod functions;
 mod layout;
 mod matmul;
 mod pointwise;

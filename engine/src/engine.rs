@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::float::Float;
 use crate::layers::cross_entropy::{self, Sums};
 use crate::layers::views::Views;
-use crate::layers::{conv2d, linear, max_pool2d, relu};
+use crate::layers::{activation, conv2d, linear, max_pool2d, relu, softmax};
 use crate::pool::Pool;
 use crate::record::Tail;
 use crate::reference::device::Reference;
@@ -211,6 +211,12 @@ impl<T: Float> Engine<T> {
                 StageKind::Dense(dense) => linear::forward(device, views, stage, dense, samples),
                 StageKind::Pool(pool) => max_pool2d::forward(device, views, stage, pool, samples),
                 StageKind::Relu => relu::forward(device, views, stage, samples),
+                StageKind::Activation(activation) => {
+                    activation::forward(device, views, stage, activation, samples)
+                }
+                StageKind::Softmax(softmax) => {
+                    softmax::forward(device, views, stage, softmax, samples)
+                }
             }
         }
     }
@@ -234,6 +240,12 @@ impl<T: Float> Engine<T> {
                 }
                 StageKind::Pool(pool) => max_pool2d::backward(device, views, stage, pool, samples),
                 StageKind::Relu => relu::backward(device, views, stage, samples),
+                StageKind::Activation(activation) => {
+                    activation::backward(device, views, stage, activation, samples)
+                }
+                StageKind::Softmax(softmax) => {
+                    softmax::backward(device, views, stage, softmax, samples)
+                }
             }
         }
     }

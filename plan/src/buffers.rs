@@ -91,20 +91,27 @@ pub(crate) fn lay_out(
     let batch = |values: usize| words(values.checked_mul(samples)?);
     places.input = buffers.add("input".into(), batch(inputs)?, 0..=0);
     let mut source = places.input;
+    let mut source_is_kept = false;
     for (index, stage) in stages.iter_mut().enumerate() {
         let of = names(stage);
         let name = |what: &str| format!("{what} {of}");
         stage.input = source;
         buffers.extend(source, clock.reads_input(index, stage));
-        stage.output = match stage.kind {
-            StageKind::Relu => source,
-            _ => buffers.add(name("output"), batch(stage.outputs)?, index..=index),
+        let trains = state.trains && stage.backward;
+        // A relu spoils nothing: where it changes a value, the gradient of that value is 0.
+        let in_place = matches!(stage.kind, StageKind::Relu)
+            || stage.kind.keeps_shape() && !source_is_kept && !(trains && stage.kind.reads_input());
+        stage.output = if in_place {
+            source
+        } else {
+            buffers.add(name("output"), batch(stage.outputs)?, index..=index)
         };
+        source_is_kept = trains && stage.kind.reads_output();
         buffers.extend(stage.output, clock.reads_output(index, stage));
         let pool = match &stage.kind {
             StageKind::Window(window) => window.pool.as_ref(),
             StageKind::Pool(pool) => Some(pool),
-            StageKind::Dense(_) | StageKind::Relu => None,
+            _ => None,
         };
         if let Some(pool) = pool.filter(|_| state.trains && stage.backward) {
             let bytes = (stage.outputs.checked_mul(samples)? as u64)
@@ -115,7 +122,7 @@ pub(crate) fn lay_out(
         let (forward, backward) = match &stage.kind {
             StageKind::Window(window) => (window.work.forward_words, window.work.backward_words),
             StageKind::Dense(dense) => (0, dense.work.words),
-            StageKind::Pool(_) | StageKind::Relu => (0, 0),
+            _ => (0, 0),
         };
         if forward > 0 {
             stage.forward_work =
@@ -153,7 +160,7 @@ pub(crate) fn lay_out(
                 .filter(|&earlier| stages[earlier].backward);
             gradient = match (earlier, &stage.kind) {
                 (None, _) => None,
-                (Some(_), StageKind::Relu) => Some(output),
+                (Some(_), kind) if kind.keeps_shape() => Some(output),
                 (Some(earlier), _) => {
                     let name = format!("gradient {}", names(&stages[earlier]));
                     Some(buffers.add(name, batch(stage.inputs)?, when..=clock.backward(earlier)))
@@ -189,23 +196,16 @@ impl Clock {
 
     /// The last operation in which a stage reads its input.
     fn reads_input(&self, index: usize, stage: &Stage) -> usize {
-        let weights = matches!(stage.kind, StageKind::Window(_) | StageKind::Dense(_));
-        if self.trains && stage.backward && weights {
+        if self.trains && stage.backward && stage.kind.reads_input() {
             self.backward(index)
         } else {
             index
         }
     }
 
-    /// The last operation in which a stage reads its own output: the mask of a relu is its sign.
+    /// The last operation in which a stage reads its own output.
     fn reads_output(&self, index: usize, stage: &Stage) -> usize {
-        let mask = match &stage.kind {
-            StageKind::Window(window) => window.relu,
-            StageKind::Dense(dense) => dense.relu,
-            StageKind::Pool(_) => false,
-            StageKind::Relu => true,
-        };
-        if self.trains && stage.backward && mask {
+        if self.trains && stage.backward && stage.kind.reads_output() {
             self.backward(index)
         } else {
             index

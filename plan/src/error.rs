@@ -44,15 +44,17 @@ pub enum Error {
         /// Shape of the samples that reach it.
         input: Shape,
     },
-    /// A linear layer was given samples with more than one extent.
+    /// A layer of flat samples was given samples with more than one extent.
     #[error(
-        "layer {path} (linear) needs flat samples, but gets {input}: put \"flatten\" before it"
+        "layer {path} ({word}) needs flat samples, but gets {input}: put \"flatten\" before it"
     )]
     NeedsFlat {
         /// Position of the layer.
         layer: usize,
         /// Name of the layer.
         path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
         /// Shape of the samples that reach it.
         input: Shape,
     },

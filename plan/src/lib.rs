@@ -22,7 +22,7 @@ pub use buffers::{Buffer, Places};
 pub use dense::DenseWork;
 pub use error::Error;
 pub use job::{Reads, for_job};
-pub use op::{Conv2d, Linear, MaxPool2d, Op};
+pub use op::{Conv2d, Linear, MaxPool2d, Op, Scale, Softmax};
 pub use plan::{Memory, Mode, Plan, Request, plan};
 pub use resolve::{Init, Layer, Parameter};
 pub use stage::{Dense, Stage, StageKind, Window};

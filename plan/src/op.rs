@@ -1,9 +1,10 @@
 //! What a layer computes once all its extents are known.
 
 use serde::Serialize;
+use spec::model::Activation;
 
 /// A layer's computation with every extent resolved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     /// `y = x Wᵀ + b`; `x: (N, inputs)`, `W: (outputs, inputs)`, `b: (outputs)`, `y: (N, outputs)`.
@@ -14,8 +15,31 @@ pub enum Op {
     MaxPool2d(MaxPool2d),
     /// `max(x, 0)`.
     Relu,
+    /// Another function of one value.
+    Activation(Activation),
+    /// The softmax of a flat sample, or its logarithm.
+    Softmax(Softmax),
     /// The same values under a shape of one extent.
     Flatten,
+}
+
+/// A softmax of a flat sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Softmax {
+    /// Features of a sample.
+    pub features: usize,
+    /// What goes out.
+    pub scale: Scale,
+}
+
+/// Shares of 1, or their logarithms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// Shares of 1.
+    Linear,
+    /// Their natural logarithms.
+    Logarithmic,
 }
 
 /// Extents of a fully connected layer.

@@ -8,7 +8,7 @@ use spec::Shape;
 use spec::model::{self, LayerKind, Size};
 
 use crate::error::Error;
-use crate::op::{Conv2d, Linear, MaxPool2d, Op};
+use crate::op::{Conv2d, Linear, MaxPool2d, Op, Scale, Softmax};
 
 /// One layer with everything about it resolved.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -146,13 +146,7 @@ impl At<'_> {
     fn resolve(&self, kind: &LayerKind, classes: usize) -> Result<(Op, Shape), Error> {
         match kind {
             LayerKind::Linear(linear) => {
-                let &[inputs] = self.input.extents() else {
-                    return Err(Error::NeedsFlat {
-                        layer: self.layer,
-                        path: self.path.into(),
-                        input: self.input.clone(),
-                    });
-                };
+                let inputs = self.flat()?;
                 let outputs = match linear.units {
                     Size::Count(count) => count as usize,
                     Size::Classes => classes,
@@ -221,7 +215,30 @@ impl At<'_> {
                 ))
             }
             LayerKind::Relu => Ok((Op::Relu, self.input.clone())),
+            LayerKind::Activation(activation) => {
+                Ok((Op::Activation(*activation), self.input.clone()))
+            }
+            LayerKind::Softmax => self.softmax(Scale::Linear),
+            LayerKind::LogSoftmax => self.softmax(Scale::Logarithmic),
             LayerKind::Flatten => Ok((Op::Flatten, self.shape(vec![self.input.elements()])?)),
+        }
+    }
+
+    fn softmax(&self, scale: Scale) -> Result<(Op, Shape), Error> {
+        let features = self.flat()?;
+        Ok((Op::Softmax(Softmax { features, scale }), self.input.clone()))
+    }
+
+    /// `F`.
+    fn flat(&self) -> Result<usize, Error> {
+        match *self.input.extents() {
+            [features] => Ok(features),
+            _ => Err(Error::NeedsFlat {
+                layer: self.layer,
+                path: self.path.into(),
+                word: self.word,
+                input: self.input.clone(),
+            }),
         }
     }
 
@@ -298,7 +315,9 @@ impl At<'_> {
                 vec![conv.filters, conv.channels, conv.kernel[0], conv.kernel[1]],
                 conv.bias,
             ),
-            Op::MaxPool2d(_) | Op::Relu | Op::Flatten => return Ok(()),
+            Op::MaxPool2d(_) | Op::Relu | Op::Activation(_) | Op::Softmax(_) | Op::Flatten => {
+                return Ok(());
+            }
         };
         let fan_in = product(&weight[1..]).ok_or_else(|| self.too_large())?;
         let init = Init::Uniform {
@@ -337,7 +356,7 @@ impl At<'_> {
             Op::Linear(linear) => linear.inputs as u64,
             Op::Conv2d(conv) => conv.window() as u64,
             Op::MaxPool2d(pool) => (pool.kernel[0] * pool.kernel[1]) as u64,
-            Op::Relu => 1,
+            Op::Relu | Op::Activation(_) | Op::Softmax(_) => 1,
             Op::Flatten => 0,
         };
         let macs = written
@@ -359,7 +378,9 @@ impl At<'_> {
                 )
             }
             Op::MaxPool2d(_) => (macs, if reaches_parameters { written } else { 0 }),
-            Op::Relu => (written, if reaches_parameters { written } else { 0 }),
+            Op::Relu | Op::Activation(_) | Op::Softmax(_) => {
+                (written, if reaches_parameters { written } else { 0 })
+            }
             Op::Flatten => (0, 0),
         };
         let bytes_backward = if trains {

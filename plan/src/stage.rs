@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use serde::Serialize;
+use spec::model::Activation;
 
 use crate::dense::DenseWork;
-use crate::op::{Conv2d, Linear, MaxPool2d, Op};
+use crate::op::{Conv2d, Linear, MaxPool2d, Op, Softmax};
 use crate::resolve::Layer;
 use crate::window::WindowWork;
 
@@ -53,6 +54,43 @@ pub enum StageKind {
     Pool(MaxPool2d),
     /// A relu of its own, in place.
     Relu,
+    /// Another function of one value, in place where its derivative shows in what it gives.
+    Activation(Activation),
+    /// A softmax, in place.
+    Softmax(Softmax),
+}
+
+impl StageKind {
+    /// Whether the backward pass reads what came in.
+    pub fn reads_input(&self) -> bool {
+        match self {
+            StageKind::Window(_) | StageKind::Dense(_) => true,
+            // Neither rises throughout, so that what goes out does not say what came in.
+            StageKind::Activation(activation) => {
+                matches!(activation, Activation::Gelu(_) | Activation::Silu)
+            }
+            StageKind::Pool(_) | StageKind::Relu | StageKind::Softmax(_) => false,
+        }
+    }
+
+    /// Whether the backward pass reads what went out: the mask of a relu is its sign.
+    pub fn reads_output(&self) -> bool {
+        match self {
+            StageKind::Window(window) => window.relu,
+            StageKind::Dense(dense) => dense.relu,
+            StageKind::Pool(_) => false,
+            StageKind::Relu | StageKind::Softmax(_) => true,
+            StageKind::Activation(_) => !self.reads_input(),
+        }
+    }
+
+    /// Whether it gives as many values as it takes, each pass able to write where it reads.
+    pub fn keeps_shape(&self) -> bool {
+        matches!(
+            self,
+            StageKind::Relu | StageKind::Activation(_) | StageKind::Softmax(_)
+        )
+    }
 }
 
 /// A fully connected layer with the relu that follows it.
@@ -102,6 +140,8 @@ pub(crate) fn stages(
         let kind = match &layers[first].kind {
             Op::Flatten => continue,
             Op::Relu => StageKind::Relu,
+            Op::Activation(activation) => StageKind::Activation(*activation),
+            Op::Softmax(softmax) => StageKind::Softmax(*softmax),
             Op::MaxPool2d(pool) => StageKind::Pool(*pool),
             Op::Linear(linear) => {
                 let work = DenseWork::new(linear, samples, threads).ok_or(first)?;

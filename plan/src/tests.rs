@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 use spec::Shape;
 use spec::job::Optimizer;
-use spec::model::{self, LayerKind, Model, Pair, Size};
+use spec::model::{self, Activation, Gelu, LayerKind, Model, Pair, Size};
 
-use crate::{Error, Init, Mode, Plan, Request, StageKind, plan};
+use crate::{Error, Init, Mode, Plan, Request, Stage, StageKind, plan};
 
 const MOMENTUM: Optimizer = Optimizer::Sgd {
     lr: 0.1,
@@ -190,6 +190,12 @@ fn what_does_not_fit_is_refused_with_layer_input_and_remedy() {
         ("1x8x8", vec![conv(4, 3, 0, 1)], Some(0), "stride = 0"),
         ("1x8x8", vec![conv(0, 3, 1, 1)], Some(0), "filters = 0"),
         ("1x8x8", vec![conv(4, 0, 1, 1)], Some(0), "kernel = 0"),
+        (
+            "1x8x8",
+            vec![LayerKind::Softmax, Flatten, classes()],
+            Some(0),
+            "layer 0 (softmax) needs flat samples, but gets 1x8x8",
+        ),
         ("1x8x8", flat(0), Some(1), "units = 0"),
         (
             "1x8x8",
@@ -260,6 +266,14 @@ fn any_layer() -> impl Strategy<Value = LayerKind> {
             .prop_map(|(filters, kernel, stride, padding)| conv(filters, kernel, stride, padding)),
         (1u32..4, 1u32..3).prop_map(|(kernel, stride)| pool(kernel, stride, kernel / 2)),
         Just(LayerKind::Relu),
+        prop::sample::select(vec![
+            Activation::Gelu(Gelu::Erf),
+            Activation::Silu,
+            Activation::Tanh,
+            Activation::Sigmoid,
+            Activation::Softplus,
+        ])
+        .prop_map(LayerKind::Activation),
     ]
 }
 
@@ -270,19 +284,28 @@ proptest! {
         microbatch in 1usize..40,
         threads in 1usize..4,
     ) {
-        kinds.extend([LayerKind::Flatten, linear(5), LayerKind::Relu, classes()]);
+        kinds.extend([LayerKind::Flatten, linear(5), LayerKind::Relu, LayerKind::Softmax, classes(), LayerKind::LogSoftmax]);
         let Ok(plan) = planned("2x9x7", kinds, |request| {
             (request.microbatch, request.threads) = (microbatch, threads);
         }) else { return Ok(()) };
         let end = 2 * plan.stages.len() + 1;
         for (index, stage) in plan.stages.iter().enumerate() {
             let forward = [Some(stage.input), Some(stage.output), stage.indices, stage.forward_work];
-            let weights = matches!(stage.kind, StageKind::Window(_) | StageKind::Dense(_));
             let backward = [
-                Some(stage.input).filter(|_| weights), stage.output_gradient, stage.input_gradient, stage.indices,
+                Some(stage.input).filter(|_| stage.kind.reads_input()),
+                Some(stage.output).filter(|_| stage.kind.reads_output()), stage.output_gradient, stage.input_gradient, stage.indices,
                 stage.backward_work,
             ];
             prop_assert_eq!(stage.output_gradient.is_some(), stage.backward);
+            // What a backward pass reads, no stage between has written over; a relu may, for it changes only what counts for
+            // nothing.
+            if stage.backward {
+                let spoiled = |buffer: usize, stages: &[Stage]| stages.iter().any(|later| {
+                    later.output == buffer && !matches!(later.kind, StageKind::Relu)
+                });
+                prop_assert!(!stage.kind.reads_output() || !spoiled(stage.output, &plan.stages[index + 1..]));
+                prop_assert!(!stage.kind.reads_input() || !spoiled(stage.input, &plan.stages[index..]));
+            }
             for (operation, touched) in [(index, &forward[..]), (end - 1 - index, &backward[..])] {
                 if operation != index && !stage.backward {
                     continue;

@@ -1,6 +1,7 @@
 //! The job file (DESIGN section 8): TOML in, a checked [`Job`](crate::job::Job) with all defaults out, or all mistakes
 //! of the file at once, each with its place, what was expected and the nearest valid spelling.
 
+mod activation;
 mod choice;
 mod data;
 mod expected;

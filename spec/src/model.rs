@@ -32,8 +32,71 @@ pub enum LayerKind {
     MaxPool2d(MaxPool2d),
     /// `max(x, 0)`.
     Relu,
+    /// Another function of one value.
+    Activation(Activation),
+    /// `exp(x) / Σ exp(x)` over a flat sample.
+    Softmax,
+    /// The logarithm of the softmax.
+    LogSoftmax,
     /// `(C, H, W)` to `(C·H·W)`.
     Flatten,
+}
+
+/// A function of one value, as PyTorch computes it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `x Φ(x)`, `Φ` being the distribution of the standard normal.
+    Gelu(Gelu),
+    /// `x sigmoid(x)`, also called swish.
+    Silu,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `x` above 0, else `slope · x`.
+    LeakyRelu {
+        /// At least 0.
+        slope: f64,
+    },
+    /// `x` above 0, else `alpha · (exp(x) - 1)`.
+    Elu {
+        /// At least 0.
+        alpha: f64,
+    },
+    /// `ln(1 + exp(x))`, and `x` itself above 20.
+    Softplus,
+    /// `x` cut to [-1, 1].
+    Hardtanh,
+    /// The logarithm of the sigmoid.
+    Logsigmoid,
+}
+
+/// How a gelu finds the distribution of the standard normal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gelu {
+    /// As it is, by the error function.
+    Erf,
+    /// Nearly, by a hyperbolic tangent.
+    Tanh,
+}
+
+impl Activation {
+    /// The activation's name in a job file.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Activation::Gelu(_) => "gelu",
+            Activation::Silu => "silu",
+            Activation::Tanh => "tanh",
+            Activation::Sigmoid => "sigmoid",
+            Activation::LeakyRelu { .. } => "leaky_relu",
+            Activation::Elu { .. } => "elu",
+            Activation::Softplus => "softplus",
+            Activation::Hardtanh => "hardtanh",
+            Activation::Logsigmoid => "logsigmoid",
+        }
+    }
 }
 
 /// A count that is either written down or known to the data.
@@ -105,6 +168,9 @@ impl LayerKind {
             LayerKind::Conv2d(_) => "conv2d",
             LayerKind::MaxPool2d(_) => "max_pool2d",
             LayerKind::Relu => "relu",
+            LayerKind::Activation(activation) => activation.word(),
+            LayerKind::Softmax => "softmax",
+            LayerKind::LogSoftmax => "log_softmax",
             LayerKind::Flatten => "flatten",
         }
     }

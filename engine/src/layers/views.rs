@@ -96,3 +96,10 @@ pub(crate) struct Batch {
     pub y_gradient: Option<View>,
     pub indices: Option<View>,
 }
+
+impl Batch {
+    /// What a stage reads, unless it works in place.
+    pub fn source(&self, stage: &Stage) -> Option<View> {
+        (stage.input != stage.output).then_some(self.x)
+    }
+}

@@ -1,8 +1,12 @@
 //! One row at a time.
 
+use plan::Softmax;
+
 use crate::backend::{RowWise, View};
 use crate::float::Float;
 use crate::reference::device::Reference;
+use crate::reference::functions::Plain;
+use crate::reference::softmax;
 
 impl<T: Float> RowWise for Reference<T> {
     fn cross_entropy(
@@ -13,6 +17,24 @@ impl<T: Float> RowWise for Reference<T> {
     ) -> (f64, u64) {
         let [logits, gradient] = self.numbers([Some(logits), gradient]);
         cross_entropy(logits, labels, gradient)
+    }
+
+    fn softmax_forward(&mut self, softmax: &Softmax, x: Option<View>, y: View) {
+        let [x, y] = self.numbers([x, Some(y)]);
+        if !x.is_empty() {
+            y.copy_from_slice(x);
+        }
+        for row in y.chunks_exact_mut(softmax.features) {
+            softmax::softmax::<T, Plain>(softmax.scale, row);
+        }
+    }
+
+    fn softmax_backward(&mut self, softmax: &Softmax, y: View, gradient: View) {
+        let [y, gradient] = self.numbers([Some(y), Some(gradient)]);
+        let rows = y.chunks_exact(softmax.features);
+        for (y, gradient) in rows.zip(gradient.chunks_exact_mut(softmax.features)) {
+            softmax::derive::<T, Plain>(softmax.scale, y, gradient);
+        }
     }
 }
 

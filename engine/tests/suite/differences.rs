@@ -1,8 +1,8 @@
 //! Gradients against finite differences in f64, through every operation and awkward shapes.
 
-use spec::model::LayerKind::{self, Flatten, Relu};
+use spec::model::LayerKind::{self, Flatten, LogSoftmax, Relu, Softmax};
 
-use crate::networks::{Network, classes, conv, gradient, linear, pool};
+use crate::networks::{Network, activations, classes, conv, gradient, linear, pool};
 
 /// Step of the central difference: its error is about its square, and the loss rounds at about 1e-16 / 1e-5.
 const STEP: f64 = 1e-5;
@@ -42,6 +42,31 @@ fn linear_layers_have_the_gradient_of_their_loss() {
     agrees(&[1], 3, vec![linear(1), classes()]);
     agrees(&[13], 5, vec![linear(17), Relu, linear(9), Relu, classes()]);
     agrees(&[3, 2, 2], 4, vec![Flatten, Relu, linear(5), classes()]);
+}
+
+#[test]
+fn activations_have_the_gradient_of_their_loss() {
+    for kind in activations() {
+        agrees(&[7], 3, vec![linear(6), kind.clone(), classes()]);
+        let first = conv(3, [2, 2], [1, 1], [1, 1]);
+        let twice = vec![first, kind.clone(), Relu, kind, Flatten, classes()];
+        agrees(&[2, 4, 3], 2, twice);
+    }
+    // Each after each: what one keeps, the next may not write over.
+    let mut all = vec![linear(5)];
+    all.extend(activations());
+    all.extend([Relu, linear(4)]);
+    all.extend(activations().into_iter().rev());
+    agrees(&[7], 4, [all, vec![linear(9), classes()]].concat());
+}
+
+#[test]
+fn softmaxes_have_the_gradient_of_their_loss() {
+    agrees(&[7], 3, vec![linear(19), Softmax, linear(4), classes()]);
+    agrees(&[7], 3, vec![linear(5), Relu, LogSoftmax, classes()]);
+    let [tanh, gelu] = [3, 0].map(|index| activations()[index].clone());
+    let between = vec![linear(5), tanh, Softmax, gelu, LogSoftmax, Relu, LogSoftmax];
+    agrees(&[7], 2, [between, vec![classes(), LogSoftmax]].concat());
 }
 
 #[test]

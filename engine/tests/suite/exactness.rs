@@ -1,10 +1,10 @@
 //! What must not change a bit, and what must agree within rounding.
 
 use engine::Engine;
-use spec::model::LayerKind::{Flatten, Relu};
+use spec::model::LayerKind::{Flatten, LogSoftmax, Relu, Softmax};
 
 use crate::networks::{
-    ADAM, Network, SGD, classes, conv, gradient, linear, pool, simple_cnn, step,
+    ADAM, Network, SGD, activations, classes, conv, gradient, linear, pool, simple_cnn, step,
 };
 
 fn networks() -> Vec<Network> {
@@ -19,8 +19,14 @@ fn networks() -> Vec<Network> {
         Relu,
         classes(),
     ];
+    let mut activated = vec![conv(9, [3, 3], [1, 1], [1, 1])];
+    activated.extend(activations());
+    activated.extend([Flatten, linear(301), Softmax, linear(40)]);
+    activated.extend(activations());
+    activated.extend([LogSoftmax, classes()]);
     vec![
         simple_cnn([3, 32, 32], 12, 64, 19),
+        Network::new(&[2, 9, 11], 5, 19, activated),
         Network::new(&[2, 11, 9], 5, 19, strided),
         Network::new(
             &[50],

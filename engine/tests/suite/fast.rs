@@ -3,9 +3,9 @@
 use engine::Engine;
 use plan::Mode;
 use proptest::prelude::*;
-use spec::model::LayerKind::{self, Flatten, Relu};
+use spec::model::LayerKind::{self, Flatten, Relu, Softmax};
 
-use crate::networks::{Network, classes, conv, gradient, linear, pool, simple_cnn};
+use crate::networks::{Network, activations, classes, conv, gradient, linear, pool, simple_cnn};
 
 fn any_window() -> impl Strategy<Value = LayerKind> {
     let pair = |most: u32| (1..=most, 1..=most).prop_map(|(h, w)| [h, w]);
@@ -17,17 +17,23 @@ fn any_window() -> impl Strategy<Value = LayerKind> {
         2 => (pair(3), pair(3)).prop_map(|(kernel, stride)| pool(kernel, stride, kernel.map(|extent| extent / 2))),
         1 => Just(pool([2, 2], [2, 2], [0, 0])),
         3 => Just(Relu),
+        3 => prop::sample::select(activations()),
     ]
 }
 
 fn any_network() -> impl Strategy<Value = Network> {
     let input = (1usize..6, 1usize..20, 1usize..40);
     let windows = prop::collection::vec(any_window(), 0..5);
-    let dense = prop::collection::vec(1u32..150, 0..3);
+    let between = prop_oneof![
+        Just(Relu),
+        Just(Softmax),
+        prop::sample::select(activations())
+    ];
+    let dense = prop::collection::vec((1u32..150, between), 0..3);
     (input, windows, dense, 1usize..20).prop_map(|((c, h, w), mut kinds, dense, microbatch)| {
         kinds.push(Flatten);
-        for units in dense {
-            kinds.extend([linear(units), Relu]);
+        for (units, between) in dense {
+            kinds.extend([linear(units), between]);
         }
         kinds.push(classes());
         Network::new(&[c, h, w], 5, microbatch, kinds)

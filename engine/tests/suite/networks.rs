@@ -4,7 +4,9 @@ use engine::{Engine, Float};
 use plan::{Mode, Plan, Request, plan};
 use spec::Shape;
 use spec::job::Optimizer;
-use spec::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
+use spec::model::{
+    Activation, Conv2d, Gelu, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size,
+};
 use spec::random::{Purpose, Stream};
 
 /// SGD with the momentum and weight decay of the reference outputs.
@@ -131,6 +133,23 @@ pub fn classes() -> LayerKind {
         units: Size::Classes,
         bias: true,
     })
+}
+
+/// Every activation but relu.
+pub fn activations() -> Vec<LayerKind> {
+    let activations = [
+        Activation::Gelu(Gelu::Erf),
+        Activation::Gelu(Gelu::Tanh),
+        Activation::Silu,
+        Activation::Tanh,
+        Activation::Sigmoid,
+        Activation::LeakyRelu { slope: 0.2 },
+        Activation::Elu { alpha: 0.7 },
+        Activation::Softplus,
+        Activation::Hardtanh,
+        Activation::Logsigmoid,
+    ];
+    activations.map(LayerKind::Activation).to_vec()
 }
 
 /// Convolution, relu, pooling, two linear layers: the network of the speed target, at any size.

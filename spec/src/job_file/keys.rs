@@ -33,7 +33,30 @@ pub(super) const LINEAR: &[&str] = &["units", "bias"];
 pub(super) const CONV2D: &[&str] = &["filters", "kernel", "stride", "padding", "bias"];
 pub(super) const MAX_POOL2D: &[&str] = &["kernel", "stride", "padding"];
 
-pub(super) const LAYERS: &[&str] = &["linear", "conv2d", "max_pool2d", "relu", "flatten"];
+pub(super) const GELU: &[&str] = &["approximate"];
+pub(super) const GELU_FORMS: &[&str] = &["erf", "tanh"];
+pub(super) const LEAKY_RELU: &[&str] = &["slope"];
+pub(super) const ELU: &[&str] = &["alpha"];
+
+pub(super) const LAYERS: &[&str] = &[
+    "linear",
+    "conv2d",
+    "max_pool2d",
+    "relu",
+    "flatten",
+    "gelu",
+    "silu",
+    "swish",
+    "tanh",
+    "sigmoid",
+    "leaky_relu",
+    "elu",
+    "softplus",
+    "hardtanh",
+    "logsigmoid",
+    "softmax",
+    "log_softmax",
+];
 pub(super) const OPTIMIZERS: &[&str] = &["sgd", "adam", "adamw", "rmsprop", "adagrad"];
 pub(super) const NORMALIZE: &[&str] = &["none", "unit", "standard"];
 pub(super) const LOSSES: &[&str] = &["cross_entropy"];
@@ -88,6 +111,9 @@ pub(super) fn of_layer(layer: &str) -> &'static [&'static str] {
         "linear" => LINEAR,
         "conv2d" => CONV2D,
         "max_pool2d" => MAX_POOL2D,
+        "gelu" => GELU,
+        "leaky_relu" => LEAKY_RELU,
+        "elu" => ELU,
         _ => &[],
     }
 }

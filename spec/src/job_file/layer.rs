@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::job_file::activation;
 use crate::job_file::expected::Expected;
 use crate::job_file::field::{Field, Section};
 use crate::job_file::found::Found;
@@ -102,12 +103,17 @@ fn bare(field: &Field<'_>, word: &str, found: &mut Found) -> Option<LayerKind> {
     let (layer, example) = match word {
         "relu" => return Some(LayerKind::Relu),
         "flatten" => return Some(LayerKind::Flatten),
+        "softmax" => return Some(LayerKind::Softmax),
+        "log_softmax" => return Some(LayerKind::LogSoftmax),
         "linear" => ("linear", "{ linear = 128 } or { linear = \"classes\" }"),
         "conv2d" => ("conv2d", "{ conv2d = { filters = 32, kernel = 3 } }"),
         "max_pool2d" => ("max_pool2d", "{ max_pool2d = 2 }"),
         _ => {
-            found.add(field.place(), unknown_layer(field, word));
-            return None;
+            let activation = activation::bare(word).map(LayerKind::Activation);
+            if activation.is_none() {
+                found.add(field.place(), unknown_layer(field, word));
+            }
+            return activation;
         }
     };
     found.add(
@@ -176,8 +182,14 @@ fn kind(word: &str, field: &Field<'_>, found: &mut Found) -> Option<LayerKind> {
         "linear" => linear(field, found).map(LayerKind::Linear),
         "conv2d" => conv2d(field, found).map(LayerKind::Conv2d),
         "max_pool2d" => max_pool2d(field, found).map(LayerKind::MaxPool2d),
-        "relu" => without_values(field, "relu", found).map(|()| LayerKind::Relu),
-        _ => without_values(field, "flatten", found).map(|()| LayerKind::Flatten),
+        "gelu" => activation::gelu(field, found).map(LayerKind::Activation),
+        "leaky_relu" => activation::leaky_relu(field, found).map(LayerKind::Activation),
+        "elu" => activation::elu(field, found).map(LayerKind::Activation),
+        _ => {
+            let layer = keys::LAYERS.iter().find(|layer| **layer == word)?;
+            without_values(field, layer, found)?;
+            bare(field, word, found)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::job::{Device, Job, Length, Loss, Normalize, Optimizer, Validation};
-use crate::model::{Layer, LayerKind, Pair, Size};
+use crate::model::{Activation, Gelu, Layer, LayerKind, Pair, Size};
 
 /// The job as TOML with all defaults written out, which parses back to the same job if the job came from `parse`.
 pub fn render(job: &Job) -> String {
@@ -143,8 +143,25 @@ fn entry(layer: &Layer) -> String {
             pair(pool.stride),
             pair(pool.padding)
         ),
-        LayerKind::Relu | LayerKind::Flatten if layer.name.is_none() => return quoted(word),
-        LayerKind::Relu | LayerKind::Flatten => "{}".to_string(),
+        LayerKind::Activation(Activation::Gelu(form)) => {
+            let form = match form {
+                Gelu::Erf => "erf",
+                Gelu::Tanh => "tanh",
+            };
+            format!("{{ approximate = \"{form}\" }}")
+        }
+        LayerKind::Activation(Activation::LeakyRelu { slope }) => {
+            format!("{{ slope = {slope:?} }}")
+        }
+        LayerKind::Activation(Activation::Elu { alpha }) => format!("{{ alpha = {alpha:?} }}"),
+        LayerKind::Relu
+        | LayerKind::Flatten
+        | LayerKind::Activation(_)
+        | LayerKind::Softmax
+        | LayerKind::LogSoftmax => match layer.name {
+            None => return quoted(word),
+            Some(_) => "{}".to_string(),
+        },
     };
     match &layer.name {
         Some(name) => format!("{{ {word} = {values}, name = {} }}", quoted(name)),

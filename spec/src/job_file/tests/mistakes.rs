@@ -1,5 +1,6 @@
 use super::{FULL, SMALL, mistakes_of};
-use crate::job_file::{Wrong, parse};
+use crate::job_file::spelling::listed;
+use crate::job_file::{Wrong, keys, parse};
 
 /// The mistakes of the small file with one line in place of another.
 fn small(line: &str, instead: &str) -> Vec<String> {
@@ -57,7 +58,7 @@ ranks = 2
             r#"job.toml:10:42: model.layers[0].conv2d.kernel[1]: expected a whole number from 1 to 1024, got 0"#,
             r#"job.toml:10:46: unknown key "pading" in model.layers[0].conv2d, did you mean "padding"? (known: filters, kernel, stride, padding, bias)"#,
             r#"job.toml:10:67: model.layers[0].name: expected a name of letters, digits, "_" and "-" that is not a bare number, at most 128 long, got "0""#,
-            r#"job.toml:11:3: model.layers[1]: unknown layer "rellu", did you mean "relu"? (known: linear, conv2d, max_pool2d, relu, flatten)"#,
+            r#"job.toml:11:3: model.layers[1]: unknown layer "rellu", did you mean "relu"? (known: LAYERS)"#,
             r#"job.toml:12:14: model.layers[2].linear: expected a whole number from 1 to 1048576, or "classes", got "clases""#,
             r#"job.toml:13:3: model.layers[3]: "linear" needs values, as { linear = 128 } or { linear = "classes" }"#,
             r#"job.toml:13:22: model.layers[4].relu: expected "relu" alone or { relu = {} }, since it takes no values, got 3"#,
@@ -69,6 +70,7 @@ ranks = 2
             r#"job.toml:20:48: training.optimizer.adam.betas[1]: expected a number of at least 0.0 and below 1.0, got 1.0"#,
             r#"job.toml:22:2: unknown key "resource", did you mean "resources"? (known: name, data, model, training, resources, checkpoint)"#,
         ]
+        .map(|line| line.replace("LAYERS", &keys::LAYERS.join(", ")))
     );
 }
 
@@ -265,15 +267,16 @@ fn splits_and_fractions_are_checked() {
 
 #[test]
 fn layers_are_checked_one_by_one() {
+    let known = listed(keys::LAYERS);
     let layer =
         "a layer, as \"relu\", { linear = 10 } or { linear = { units = 10, bias = false } }";
     for (text, expected) in [
         ("[]", "10: model.layers is empty: name at least one layer, as [\"flatten\", { linear = \"classes\" }]".to_string()),
         ("3", "10: model.layers: expected a list of layers, as [\"flatten\", { linear = \"classes\" }], got 3".to_string()),
         ("[3]", format!("11: model.layers[0]: expected {layer}, got 3")),
-        ("[{}]", "11: model.layers[0]: no layer is named here, expected one of \"linear\", \"conv2d\", \"max_pool2d\", \"relu\" or \"flatten\"".to_string()),
-        ("[{ name = \"a\" }]", "11: model.layers[0]: no layer is named here, expected one of \"linear\", \"conv2d\", \"max_pool2d\", \"relu\" or \"flatten\"".to_string()),
-        ("[{ lstm = 3 }]", "13: model.layers[0]: unknown layer \"lstm\", expected \"linear\", \"conv2d\", \"max_pool2d\", \"relu\" or \"flatten\"".to_string()),
+        ("[{}]", format!("11: model.layers[0]: no layer is named here, expected one of {known}")),
+        ("[{ name = \"a\" }]", format!("11: model.layers[0]: no layer is named here, expected one of {known}")),
+        ("[{ lstm = 3 }]", format!("13: model.layers[0]: unknown layer \"lstm\", expected {known}")),
         ("[\"conv2d\"]", "11: model.layers[0]: \"conv2d\" needs values, as { conv2d = { filters = 32, kernel = 3 } }".to_string()),
         ("[\"max_pool2d\"]", "11: model.layers[0]: \"max_pool2d\" needs values, as { max_pool2d = 2 }".to_string()),
         ("[{ conv2d = 32 }]", "22: missing key model.layers[0].conv2d.kernel: expected a whole number from 1 to 1024, or two of them as [height, width]".to_string()),
@@ -285,6 +288,11 @@ fn layers_are_checked_one_by_one() {
         ("[{ relu = {}, flatten = {} }]", "24: model.layers[0]: relu and flatten are two layers, write each in its own { }".to_string()),
         ("[{ linear = 3, nam = \"a\" }]", "25: unknown key \"nam\" in model.layers[0], did you mean \"name\"? (known: linear, name)".to_string()),
         ("[{ conv2d = { filters = 1, kernel = 1 }, padding = 1 }]", "51: unknown key \"padding\" in model.layers[0], did you mean \"conv2d.padding\"? (known: conv2d, name)".to_string()),
+        ("[{ gelu = \"erff\" }]", "20: model.layers[0].gelu: unknown word \"erff\", did you mean \"erf\"? (known: erf, tanh)".to_string()),
+        ("[{ gelu = { aproximate = \"tanh\" } }]", "22: unknown key \"aproximate\" in model.layers[0].gelu, did you mean \"approximate\"? (known: approximate)".to_string()),
+        ("[{ leaky_relu = -0.1 }]", "26: model.layers[0].leaky_relu: expected a number of at least 0.0 and at most 1000000.0, got -0.1".to_string()),
+        ("[{ elu = { alpha = nan } }]", "29: model.layers[0].elu.alpha: expected a number of at least 0.0 and at most 1000000.0, got nan".to_string()),
+        ("[{ swish = 3 }]", "21: model.layers[0].swish: expected \"swish\" alone or { swish = {} }, since it takes no values, got 3".to_string()),
         ("[{ relu = { inplace = true } }]", "22: unknown key \"inplace\" in model.layers[0].relu (no key is known here)".to_string()),
         ("[{ max_pool2d = [1, 2, 3] }]", "26: model.layers[0].max_pool2d: expected a whole number from 1 to 1024, or two of them as [height, width], got a list".to_string()),
         ("[{ max_pool2d = { kernel = [2, 3], padding = [1, 2] } }]", "55: model.layers[0].max_pool2d.padding: padding of 2 is more than half the kernel of 3: at most 1".to_string()),

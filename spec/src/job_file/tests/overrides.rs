@@ -1,6 +1,6 @@
 use super::{FULL, SMALL, mistakes_of};
 use crate::job::{Job, Length, Optimizer};
-use crate::job_file::{parse, parse_with};
+use crate::job_file::{keys, parse, parse_with};
 
 fn with(text: &str, set: &[&str]) -> Job {
     let set: Vec<String> = set.iter().map(|set| set.to_string()).collect();
@@ -142,9 +142,10 @@ fn a_mistake_of_an_override_names_its_text() {
             r#"--set training.epochs: expected key=value, as training.epochs=3"#,
             r#"--set training.seed=-1: training.seed: expected a whole number from 0 to 9223372036854775807, got -1"#,
             r#"--set training.batch_size=many: training.batch_size: expected a whole number from 1 to 1048576, got "many""#,
-            r#"--set model.layers=["flaten"]: model.layers[0]: unknown layer "flaten", did you mean "flatten"? (known: linear, conv2d, max_pool2d, relu, flatten)"#,
+            r#"--set model.layers=["flaten"]: model.layers[0]: unknown layer "flaten", did you mean "flatten"? (known: LAYERS)"#,
             r#"--set model.layers.0="relu": unknown key "model.layers.0", did you mean "model.layers"?"#,
         ]
+        .map(|line| line.replace("LAYERS", &keys::LAYERS.join(", ")))
     );
 }
 

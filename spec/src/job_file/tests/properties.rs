@@ -7,7 +7,9 @@ use crate::job::{
     Training, Validate, Validation,
 };
 use crate::job_file::{layer_positions, parse, parse_with, render};
-use crate::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
+use crate::model::{
+    Activation, Conv2d, Gelu, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size,
+};
 
 /// Parsing answers, and what it says about a text lies in that text and on one line each.
 fn answers(text: &str, set: &[String]) {
@@ -176,12 +178,31 @@ fn kind() -> impl Strategy<Value = LayerKind> {
                 padding,
             })
         });
+    let factor = || prop_oneof![0.0..1e6, Just(0.0), Just(0.01)];
+    let activation = prop_oneof![
+        Just(Activation::Gelu(Gelu::Erf)),
+        Just(Activation::Gelu(Gelu::Tanh)),
+        Just(Activation::Silu),
+        Just(Activation::Tanh),
+        Just(Activation::Sigmoid),
+        factor().prop_map(|slope| Activation::LeakyRelu { slope }),
+        factor().prop_map(|alpha| Activation::Elu { alpha }),
+        Just(Activation::Softplus),
+        Just(Activation::Hardtanh),
+        Just(Activation::Logsigmoid),
+    ];
+    let valueless = prop::sample::select(vec![
+        LayerKind::Relu,
+        LayerKind::Flatten,
+        LayerKind::Softmax,
+        LayerKind::LogSoftmax,
+    ]);
     prop_oneof![
         linear,
         conv2d,
         max_pool2d,
-        Just(LayerKind::Relu),
-        Just(LayerKind::Flatten)
+        activation.prop_map(LayerKind::Activation),
+        valueless
     ]
 }
 

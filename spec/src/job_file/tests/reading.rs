@@ -4,7 +4,9 @@ use crate::job::{
     Training, Validate, Validation,
 };
 use crate::job_file::{layer_positions, parse, parse_split, render};
-use crate::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
+use crate::model::{
+    Activation, Conv2d, Gelu, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size,
+};
 
 fn split(dataset: &str, split: &str) -> SplitRef {
     SplitRef {
@@ -141,18 +143,40 @@ fn what_is_said_is_kept() {
     assert_eq!(parse(FULL), Ok(expected));
 }
 
+/// The layers of the small job with others in their place.
+fn kinds(layers: &str) -> Vec<LayerKind> {
+    let text = SMALL.replace(r#"["flatten", { linear = "classes" }]"#, layers);
+    let layers = parse(&text).expect("a job").model.layers;
+    layers.into_iter().map(|layer| layer.kind).collect()
+}
+
+#[test]
+fn an_activation_is_a_word_or_has_its_value() {
+    let read = kinds(
+        r#"["gelu", { gelu = "tanh" }, { gelu = { approximate = "erf" } }, "silu", "swish", "leaky_relu",
+            { leaky_relu = 0.2 }, { elu = {} }, { elu = { alpha = 2 } }, { softplus = {} }]"#,
+    );
+    let expected = [
+        Activation::Gelu(Gelu::Erf),
+        Activation::Gelu(Gelu::Tanh),
+        Activation::Gelu(Gelu::Erf),
+        Activation::Silu,
+        Activation::Silu,
+        Activation::LeakyRelu { slope: 0.01 },
+        Activation::LeakyRelu { slope: 0.2 },
+        Activation::Elu { alpha: 1.0 },
+        Activation::Elu { alpha: 2.0 },
+        Activation::Softplus,
+    ];
+    assert_eq!(read, expected.map(LayerKind::Activation));
+    assert_eq!(
+        kinds(r#"["softmax", { log_softmax = {} }]"#),
+        [LayerKind::Softmax, LayerKind::LogSoftmax]
+    );
+}
+
 #[test]
 fn a_pooling_steps_by_its_kernel_unless_told_otherwise() {
-    let kinds = |layers: &str| {
-        let text = SMALL.replace(r#"["flatten", { linear = "classes" }]"#, layers);
-        parse(&text)
-            .expect("a job")
-            .model
-            .layers
-            .into_iter()
-            .map(|layer| layer.kind)
-            .collect::<Vec<_>>()
-    };
     let pool = |kernel, padding| {
         LayerKind::MaxPool2d(MaxPool2d {
             kernel,
