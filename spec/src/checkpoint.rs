@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::id::JobId;
 use crate::job::Job;
 use crate::shape::Shape;
+use crate::watch::Watch;
 
 /// What a checkpoint holds and where.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub struct CheckpointManifest {
     pub step: u64,
     /// Commits so far: training steps and validation phases (DESIGN section 6).
     pub commit: u64,
+    /// What the validation phases so far have decided.
+    pub watch: Watch,
     /// Facts of the data that the model was built on.
     pub data: DataFacts,
     /// Shape and offset constants of preprocessing.

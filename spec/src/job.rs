@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::model::Model;
+use crate::schedule::{LrSchedule, Run};
+use crate::watch::{EarlyStopping, Monitor};
 
 /// A job with all defaults filled in; canonical once its datasets carry digests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +96,12 @@ pub struct Training {
     pub loss: Loss,
     /// How the parameters follow the gradient.
     pub optimizer: Optimizer,
+    /// How the learning rate changes.
+    pub lr_schedule: LrSchedule,
+    /// What validation phases are judged by.
+    pub monitor: Monitor,
+    /// When training ends before its last step, if it may.
+    pub early_stopping: Option<EarlyStopping>,
     /// When the validation rows are evaluated.
     pub validate: Validate,
 }
@@ -244,6 +252,14 @@ impl Job {
             rows / batch
         } else {
             rows.div_ceil(batch)
+        }
+    }
+
+    /// The length of the whole job on `rows` training rows.
+    pub fn run(&self, rows: u64) -> Run {
+        Run {
+            steps: self.steps(rows).max(1),
+            steps_per_epoch: self.steps_per_epoch(rows).max(1),
         }
     }
 

@@ -18,6 +18,7 @@ mod parse;
 mod position;
 mod render;
 mod resources;
+mod schedule;
 mod spelling;
 #[cfg(test)]
 mod tests;

@@ -19,12 +19,29 @@ pub(super) const TRAINING: &[&str] = &[
     "drop_last",
     "loss",
     "optimizer",
+    "lr_schedule",
+    "monitor",
+    "early_stopping",
     "validate",
 ];
 pub(super) const SGD: &[&str] = &["lr", "momentum", "nesterov", "weight_decay"];
 pub(super) const ADAM: &[&str] = &["lr", "betas", "eps", "weight_decay"];
 pub(super) const RMSPROP: &[&str] = &["lr", "alpha", "eps", "momentum", "weight_decay"];
 pub(super) const ADAGRAD: &[&str] = &["lr", "lr_decay", "eps", "weight_decay"];
+pub(super) const CONSTANT: &[&str] = &["warmup_steps"];
+pub(super) const LINEAR_RATE: &[&str] = &["warmup_steps", "end"];
+pub(super) const STEP: &[&str] = &["warmup_steps", "every_steps", "every_epochs", "gamma"];
+pub(super) const EXPONENTIAL: &[&str] = &["warmup_steps", "gamma"];
+pub(super) const COSINE: &[&str] = &["warmup_steps", "min_lr"];
+pub(super) const ONE_CYCLE: &[&str] = &[
+    "max_lr",
+    "warmup_fraction",
+    "div_factor",
+    "final_div_factor",
+];
+pub(super) const REDUCE_ON_PLATEAU: &[&str] =
+    &["warmup_steps", "factor", "patience", "threshold", "min_lr"];
+pub(super) const EARLY_STOPPING: &[&str] = &["patience", "min_delta"];
 pub(super) const VALIDATE: &[&str] = &["every_epochs"];
 pub(super) const RESOURCES: &[&str] = &["device", "ranks", "threads"];
 pub(super) const CHECKPOINT: &[&str] = &["every_steps", "keep_last"];
@@ -58,6 +75,16 @@ pub(super) const LAYERS: &[&str] = &[
     "log_softmax",
 ];
 pub(super) const OPTIMIZERS: &[&str] = &["sgd", "adam", "adamw", "rmsprop", "adagrad"];
+pub(super) const SCHEDULES: &[&str] = &[
+    "constant",
+    "linear",
+    "step",
+    "exponential",
+    "cosine",
+    "one_cycle",
+    "reduce_on_plateau",
+];
+pub(super) const MONITORS: &[&str] = &["validation_loss", "validation_accuracy"];
 pub(super) const NORMALIZE: &[&str] = &["none", "unit", "standard"];
 pub(super) const LOSSES: &[&str] = &["cross_entropy"];
 pub(super) const DEVICES: &[&str] = &["cpu"];
@@ -73,6 +100,15 @@ const TABLES: &[(&str, &[&str])] = &[
     ("training.optimizer.adamw", ADAM),
     ("training.optimizer.rmsprop", RMSPROP),
     ("training.optimizer.adagrad", ADAGRAD),
+    ("training.lr_schedule", SCHEDULES),
+    ("training.lr_schedule.constant", CONSTANT),
+    ("training.lr_schedule.linear", LINEAR_RATE),
+    ("training.lr_schedule.step", STEP),
+    ("training.lr_schedule.exponential", EXPONENTIAL),
+    ("training.lr_schedule.cosine", COSINE),
+    ("training.lr_schedule.one_cycle", ONE_CYCLE),
+    ("training.lr_schedule.reduce_on_plateau", REDUCE_ON_PLATEAU),
+    ("training.early_stopping", EARLY_STOPPING),
     ("training.validate", VALIDATE),
     ("resources", RESOURCES),
     ("checkpoint", CHECKPOINT),
@@ -101,6 +137,20 @@ pub(super) fn of_optimizer(optimizer: &str) -> &'static [&'static str] {
         "adam" | "adamw" => ADAM,
         "rmsprop" => RMSPROP,
         "adagrad" => ADAGRAD,
+        _ => &[],
+    }
+}
+
+/// The keys that a schedule takes.
+pub(super) fn of_schedule(schedule: &str) -> &'static [&'static str] {
+    match schedule {
+        "constant" => CONSTANT,
+        "linear" => LINEAR_RATE,
+        "step" => STEP,
+        "exponential" => EXPONENTIAL,
+        "cosine" => COSINE,
+        "one_cycle" => ONE_CYCLE,
+        "reduce_on_plateau" => REDUCE_ON_PLATEAU,
         _ => &[],
     }
 }

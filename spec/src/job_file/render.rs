@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use crate::job::{Device, Job, Length, Loss, Normalize, Optimizer, Validation};
 use crate::model::{Activation, Gelu, Layer, LayerKind, Pair, Size};
+use crate::schedule::{Every, LrSchedule, ScheduleKind};
+use crate::watch::EarlyStopping;
 
 /// The job as TOML with all defaults written out, which parses back to the same job if the job came from `parse`.
 pub fn render(job: &Job) -> String {
@@ -51,6 +53,18 @@ fn write(out: &mut String, job: &Job) -> std::fmt::Result {
         Loss::CrossEntropy => writeln!(out, "loss = \"cross_entropy\"")?,
     }
     writeln!(out, "optimizer = {}", optimizer(&training.optimizer))?;
+    writeln!(out, "lr_schedule = {}", lr_schedule(&training.lr_schedule))?;
+    writeln!(out, "monitor = \"{}\"", training.monitor.word())?;
+    if let Some(EarlyStopping {
+        patience,
+        min_delta,
+    }) = training.early_stopping
+    {
+        writeln!(
+            out,
+            "early_stopping = {{ patience = {patience}, min_delta = {min_delta:?} }}"
+        )?;
+    }
     writeln!(
         out,
         "validate = {{ every_epochs = {} }}",
@@ -117,6 +131,39 @@ fn optimizer(optimizer: &Optimizer) -> String {
             "{{ adagrad = {{ lr = {lr:?}, lr_decay = {lr_decay:?}, eps = {eps:?}, weight_decay = {weight_decay:?} }} }}"
         ),
     }
+}
+
+fn lr_schedule(schedule: &LrSchedule) -> String {
+    let values = match schedule.kind {
+        ScheduleKind::Constant => String::new(),
+        ScheduleKind::Linear { end } => format!(", end = {end:?}"),
+        ScheduleKind::Step { every, gamma } => match every {
+            Every::Steps(steps) => format!(", every_steps = {steps}, gamma = {gamma:?}"),
+            Every::Epochs(epochs) => format!(", every_epochs = {epochs}, gamma = {gamma:?}"),
+        },
+        ScheduleKind::Exponential { gamma } => format!(", gamma = {gamma:?}"),
+        ScheduleKind::Cosine { min_lr } => format!(", min_lr = {min_lr:?}"),
+        ScheduleKind::OneCycle {
+            max_lr,
+            warmup_fraction,
+            div_factor,
+            final_div_factor,
+        } => {
+            return format!(
+                "{{ one_cycle = {{ max_lr = {max_lr:?}, warmup_fraction = {warmup_fraction:?}, div_factor = {div_factor:?}, final_div_factor = {final_div_factor:?} }} }}"
+            );
+        }
+        ScheduleKind::ReduceOnPlateau {
+            factor,
+            patience,
+            threshold,
+            min_lr,
+        } => format!(
+            ", factor = {factor:?}, patience = {patience}, threshold = {threshold:?}, min_lr = {min_lr:?}"
+        ),
+    };
+    let (word, warmup_steps) = (schedule.kind.word(), schedule.warmup_steps);
+    format!("{{ {word} = {{ warmup_steps = {warmup_steps}{values} }} }}")
 }
 
 fn entry(layer: &Layer) -> String {

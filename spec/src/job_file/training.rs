@@ -6,6 +6,9 @@ use crate::job_file::found::Found;
 use crate::job_file::keys;
 use crate::job_file::mistake::Wrong;
 use crate::job_file::optimizer::optimizer;
+use crate::job_file::schedule::{early_stopping, lr_schedule, monitor};
+use crate::schedule::LrSchedule;
+use crate::watch::Monitor;
 
 const MOST_EPOCHS: u32 = 1_000_000;
 const MOST_STEPS: u64 = 1_000_000_000_000;
@@ -28,6 +31,17 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
         field.word(keys::LOSSES, found).map(|_| Loss::CrossEntropy)
     });
     let optimizer = optimizer(section.get("optimizer").as_ref(), found);
+    let lr = optimizer.map(|optimizer| optimizer.lr());
+    let lr_schedule = section.or(
+        "lr_schedule",
+        LrSchedule::CONSTANT,
+        found,
+        |field, found| lr_schedule(field, lr, found),
+    );
+    let monitor = section.or("monitor", Monitor::ValidationLoss, found, monitor);
+    let early_stopping = section.or("early_stopping", None, found, |field, found| {
+        early_stopping(field, found).map(Some)
+    });
     let validate = section
         .section("validate", keys::VALIDATE, found)
         .and_then(|section| {
@@ -46,6 +60,9 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
         drop_last: drop_last?,
         loss: loss?,
         optimizer: optimizer?,
+        lr_schedule: lr_schedule?,
+        monitor: monitor?,
+        early_stopping: early_stopping?,
         validate: validate?,
     })
 }

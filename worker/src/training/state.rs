@@ -4,6 +4,7 @@ use engine::Engine;
 use plan::Mode;
 use spec::checkpoint::Section;
 use spec::rank::{Failure, FailureKind};
+use spec::watch::Watch;
 use spec::{AttemptId, CheckpointManifest, Digest, JobId};
 use tracing::{info, warn};
 
@@ -19,7 +20,18 @@ pub struct Restored {
     pub manifest: CheckpointManifest,
 }
 
+/// The digest of all of S.
+fn digest(engine: &Engine<f32>, commit: u64, watch: &Watch) -> String {
+    let words: Vec<u64> = [commit].into_iter().chain(watch.words()).collect();
+    engine.state_digest(&words)
+}
+
 impl Training {
+    /// The digest of all of S.
+    pub(super) fn state_digest(&self) -> String {
+        digest(&self.engine, self.commit, &self.watch)
+    }
+
     /// Makes the state durable as a checkpoint.
     pub(super) fn save(&self, attempt: AttemptId) -> Result<Digest, Failure> {
         let mut chunks: Vec<&[u8]> = Vec::new();
@@ -46,9 +58,10 @@ impl Training {
             device_class: engine::device_class(),
             step: self.engine.step(),
             commit: self.commit,
+            watch: self.watch,
             data: self.facts.clone(),
             preprocessing: self.preprocessing.clone(),
-            state_digest: self.engine.state_digest(&[self.commit]),
+            state_digest: self.state_digest(),
         };
         let digest = self.depot.save(attempt, &chunks, &manifest)?;
         info!(step = manifest.step, %digest, "checkpoint saved");
@@ -95,7 +108,7 @@ pub fn load(
         fill(name, words, depot, manifest)?;
     }
     engine.set_step(manifest.step);
-    let state_digest = engine.state_digest(&[manifest.commit]);
+    let state_digest = digest(engine, manifest.commit, &manifest.watch);
     if engine.plan().mode == Mode::Train && state_digest != manifest.state_digest {
         return Err(lasting(format!(
             "the checkpoint of step {} has state digest {} and reads as {state_digest}",

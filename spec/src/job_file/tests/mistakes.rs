@@ -230,6 +230,34 @@ fn an_unknown_word_is_told_with_the_nearest_one() {
             "30: training.optimizer.sgd.nesterov needs momentum above 0: write momentum = 0.9",
         ),
         (
+            "lr_schedule = \"cosin\"",
+            "15: training.lr_schedule: unknown word \"cosin\", did you mean \"cosine\"? (known: constant, linear, step, exponential, cosine, one_cycle, reduce_on_plateau)",
+        ),
+        (
+            "lr_schedule = \"step\"",
+            "15: missing key training.lr_schedule.step.every_steps or training.lr_schedule.step.every_epochs: write one of them",
+        ),
+        (
+            "lr_schedule = { exponential = {} }",
+            "31: missing key training.lr_schedule.exponential.gamma: expected a number above 0.0 and at most 1.0",
+        ),
+        (
+            "lr_schedule = { cosine = { min_lr = 0.5 } }",
+            "37: training.lr_schedule.cosine.min_lr = 0.5 is above the optimizer's lr = 0.001: lower it, or raise lr",
+        ),
+        (
+            "lr_schedule = { one_cycle = { warmup_steps = 5 } }",
+            "31: unknown key \"warmup_steps\" in training.lr_schedule.one_cycle (known: max_lr, warmup_fraction, div_factor, final_div_factor)",
+        ),
+        (
+            "lr_schedule = \"reduce_on_plateau\"",
+            "15: training.lr_schedule follows the validation rows, and there are none: name them in data.validation, as 0.1 or \"dataset/split\"",
+        ),
+        (
+            "early_stopping = {}",
+            "18: training.early_stopping follows the validation rows, and there are none: name them in data.validation, as 0.1 or \"dataset/split\"",
+        ),
+        (
             "[resources]\ndevice = \"cuda\"",
             "10: resources.device: unknown word \"cuda\", expected \"cpu\"",
         ),
@@ -401,7 +429,7 @@ fn a_mistake_prints_its_place() {
         texts,
         [
             "line 6, column 1: missing key training.epochs or training.steps: say how long to train",
-            "line 7, column 1: unknown key \"epoch\" in training, did you mean \"epochs\"? (known: epochs, steps, batch_size, microbatches, seed, drop_last, loss, optimizer, validate)",
+            "line 7, column 1: unknown key \"epoch\" in training, did you mean \"epochs\"? (known: epochs, steps, batch_size, microbatches, seed, drop_last, loss, optimizer, lr_schedule, monitor, early_stopping, validate)",
         ]
     );
 }

@@ -10,6 +10,8 @@ use crate::job_file::{layer_positions, parse, parse_with, render};
 use crate::model::{
     Activation, Conv2d, Gelu, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size,
 };
+use crate::schedule::{Every, LrSchedule, ScheduleKind};
+use crate::watch::Monitor;
 
 /// Parsing answers, and what it says about a text lies in that text and on one line each.
 fn answers(text: &str, set: &[String]) {
@@ -279,6 +281,36 @@ fn optimizer() -> impl Strategy<Value = Optimizer> {
     ]
 }
 
+fn lr_schedule(lr: f64) -> impl Strategy<Value = LrSchedule> {
+    let share = || prop_oneof![1e-12..1.0, Just(0.5)];
+    let every = prop_oneof![
+        (1u64..1 << 39).prop_map(Every::Steps),
+        (1u32..1_000_000).prop_map(Every::Epochs)
+    ];
+    let kind = prop_oneof![
+        Just(ScheduleKind::Constant),
+        share().prop_map(|end| ScheduleKind::Linear { end }),
+        (every, share()).prop_map(|(every, gamma)| ScheduleKind::Step { every, gamma }),
+        share().prop_map(|gamma| ScheduleKind::Exponential { gamma }),
+        share().prop_map(move |share| ScheduleKind::Cosine { min_lr: share * lr }),
+        (1e-6..1e6, share(), 1.0..1e12, 1.0..1e12).prop_map(
+            |(max_lr, warmup_fraction, div_factor, final_div_factor)| ScheduleKind::OneCycle {
+                max_lr,
+                warmup_fraction,
+                div_factor,
+                final_div_factor
+            }
+        ),
+    ];
+    (0u64..1 << 39, kind).prop_map(|(warmup_steps, kind)| LrSchedule {
+        warmup_steps: match kind {
+            ScheduleKind::OneCycle { .. } => 0,
+            _ => warmup_steps,
+        },
+        kind,
+    })
+}
+
 fn training() -> impl Strategy<Value = Training> {
     let length = prop_oneof![
         (1u32..=1_000_000).prop_map(Length::Epochs),
@@ -290,11 +322,20 @@ fn training() -> impl Strategy<Value = Training> {
         shape,
         0..=i64::MAX as u64,
         any::<bool>(),
-        optimizer(),
+        optimizer().prop_flat_map(|optimizer| (Just(optimizer), lr_schedule(optimizer.lr()))),
+        any::<bool>(),
         1u32..=1_000_000,
     )
         .prop_map(
-            |(length, (samples, full, last), seed, drop_last, optimizer, every_epochs)| Training {
+            |(
+                length,
+                (samples, full, last),
+                seed,
+                drop_last,
+                (optimizer, lr_schedule),
+                loss,
+                every_epochs,
+            )| Training {
                 length,
                 // All microbatches full but the last, which has at least one sample.
                 batch_size: samples * (full - 1) + last.index(samples as usize) as u32 + 1,
@@ -303,6 +344,13 @@ fn training() -> impl Strategy<Value = Training> {
                 drop_last,
                 loss: Loss::CrossEntropy,
                 optimizer,
+                lr_schedule,
+                monitor: if loss {
+                    Monitor::ValidationLoss
+                } else {
+                    Monitor::ValidationAccuracy
+                },
+                early_stopping: None,
                 validate: Validate { every_epochs },
             },
         )

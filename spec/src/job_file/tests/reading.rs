@@ -7,6 +7,8 @@ use crate::job_file::{layer_positions, parse, parse_split, render};
 use crate::model::{
     Activation, Conv2d, Gelu, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size,
 };
+use crate::schedule::{Every, LrSchedule, ScheduleKind};
+use crate::watch::{EarlyStopping, Monitor};
 
 fn split(dataset: &str, split: &str) -> SplitRef {
     SplitRef {
@@ -58,6 +60,9 @@ fn what_is_not_said_has_its_default() {
                 eps: 1e-8,
                 weight_decay: 0.0,
             },
+            lr_schedule: LrSchedule::CONSTANT,
+            monitor: Monitor::ValidationLoss,
+            early_stopping: None,
             validate: Validate { every_epochs: 1 },
         },
         resources: Resources {
@@ -128,6 +133,15 @@ fn what_is_said_is_kept() {
                 nesterov: false,
                 weight_decay: 1e-4,
             },
+            lr_schedule: LrSchedule {
+                warmup_steps: 100,
+                kind: ScheduleKind::Cosine { min_lr: 1e-3 },
+            },
+            monitor: Monitor::ValidationAccuracy,
+            early_stopping: Some(EarlyStopping {
+                patience: 4,
+                min_delta: 0.01,
+            }),
             validate: Validate { every_epochs: 2 },
         },
         resources: Resources {
@@ -260,6 +274,55 @@ fn an_optimizer_is_a_word_or_a_table() {
 }
 
 #[test]
+fn a_schedule_is_a_word_or_a_table() {
+    let schedule = |value: &str| {
+        let text = SMALL.replace("[model]", "validation = 0.1\n[model]");
+        let text = format!("{text}optimizer.sgd.lr = 0.5\nlr_schedule = {value}\n");
+        parse(&text).expect("a job").training.lr_schedule
+    };
+    let read = |warmup_steps, kind| LrSchedule { warmup_steps, kind };
+    assert_eq!(schedule("\"constant\""), LrSchedule::CONSTANT);
+    assert_eq!(
+        schedule("{ linear = { warmup_steps = 3 } }"),
+        read(3, ScheduleKind::Linear { end: 0.0 })
+    );
+    assert_eq!(
+        schedule("{ step = { every_epochs = 30 } }"),
+        read(
+            0,
+            ScheduleKind::Step {
+                every: Every::Epochs(30),
+                gamma: 0.1
+            }
+        )
+    );
+    assert_eq!(
+        schedule("\"one_cycle\""),
+        read(
+            0,
+            ScheduleKind::OneCycle {
+                max_lr: 0.5,
+                warmup_fraction: 0.3,
+                div_factor: 25.0,
+                final_div_factor: 1e4
+            }
+        )
+    );
+    assert_eq!(
+        schedule("\"reduce_on_plateau\""),
+        read(
+            0,
+            ScheduleKind::ReduceOnPlateau {
+                factor: 0.1,
+                patience: 10,
+                threshold: 1e-4,
+                min_lr: 0.0
+            }
+        )
+    );
+}
+
+#[test]
 fn microbatches_follow_the_batch_size_unless_told_otherwise() {
     for (batch_size, microbatches) in [(1, 1), (16, 2), (32, 4), (57, 8), (1 << 20, 8)] {
         let job = parse(&format!("{SMALL}batch_size = {batch_size}\n")).expect("a job");
@@ -337,6 +400,8 @@ fn the_canonical_text_of_a_job_says_everything() {
     drop_last = false
     loss = "cross_entropy"
     optimizer = { adam = { lr = 0.001, betas = [0.9, 0.999], eps = 1e-8, weight_decay = 0.0 } }
+    lr_schedule = { constant = { warmup_steps = 0 } }
+    monitor = "validation_loss"
     validate = { every_epochs = 1 }
 
     [resources]
