@@ -2,7 +2,7 @@
 //! device's arena, placed by the plan, so that a layer is written once for all devices. Operands of one call do not
 //! overlap.
 
-use plan::{Dense, MaxPool2d, Softmax, Window};
+use plan::{AvgPool2d, Dense, GroupNorm, MaxPool2d, Softmax, Window};
 use spec::model::Activation;
 
 /// A stretch of a device's arena.
@@ -117,6 +117,18 @@ pub(crate) trait Windows {
         indices: View,
         x_gradient: View,
     );
+
+    /// The mean of each window.
+    fn average_forward(&mut self, pool: &AvgPool2d, samples: usize, x: View, y: View);
+
+    /// Each output's gradient, in equal parts to all places of its window.
+    fn average_backward(
+        &mut self,
+        pool: &AvgPool2d,
+        samples: usize,
+        y_gradient: View,
+        x_gradient: View,
+    );
 }
 
 /// Operands of a window stage's forward pass.
@@ -185,8 +197,49 @@ pub(crate) trait RowWise {
     /// The softmax of each row of `x`, or of `y` itself in place.
     fn softmax_forward(&mut self, softmax: &Softmax, x: Option<View>, y: View);
 
+    /// Each group of each sample without its mean and divided by its deviation, then scaled and moved; in place where there is
+    /// no `x`.
+    fn group_norm_forward(&mut self, norm: &GroupNorm, samples: usize, at: GroupNormForward);
+
+    /// The gradients of weight and bias, and then of the input, in place.
+    fn group_norm_backward(&mut self, norm: &GroupNorm, samples: usize, at: GroupNormBackward);
+
     /// The gradient of each row from that of its softmax `y`, in place.
     fn softmax_backward(&mut self, softmax: &Softmax, y: View, gradient: View);
+}
+
+/// Operands of a normalisation's forward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupNormForward {
+    /// `(N, values)`, unless it works in place.
+    pub x: Option<View>,
+    /// `(weights)`
+    pub weight: Option<View>,
+    /// `(weights)`
+    pub bias: Option<View>,
+    /// `(N, values)`
+    pub y: View,
+    /// `(N, groups, 2)`: mean and inverse deviation, where a backward pass follows.
+    pub statistics: Option<View>,
+}
+
+/// Operands of a normalisation's backward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupNormBackward {
+    /// `(N, values)`
+    pub x: View,
+    /// `(weights)`
+    pub weight: Option<View>,
+    /// `(N, groups, 2)`
+    pub statistics: View,
+    /// `(N, values)`: that of the output, and then of the input.
+    pub gradient: View,
+    /// `(weights)`
+    pub weight_gradient: Option<View>,
+    /// `(weights)`
+    pub bias_gradient: Option<View>,
+    /// Whether the gradient of the input is needed.
+    pub needs_input: bool,
 }
 
 /// Sums over flat buffers, in fixed blocks whatever the number of threads.

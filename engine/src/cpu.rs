@@ -14,6 +14,7 @@ mod rowwise;
 mod shared;
 mod update;
 mod wide;
+mod wide_norm;
 mod window;
 
 pub use class::device_class;

@@ -18,7 +18,9 @@ use crate::error::Error;
 use crate::float::Float;
 use crate::layers::cross_entropy::{self, Sums};
 use crate::layers::views::Views;
-use crate::layers::{activation, conv2d, linear, max_pool2d, relu, softmax};
+use crate::layers::{
+    activation, avg_pool2d, conv2d, group_norm, linear, max_pool2d, relu, softmax,
+};
 use crate::pool::Pool;
 use crate::record::Tail;
 use crate::reference::device::Reference;
@@ -210,6 +212,12 @@ impl<T: Float> Engine<T> {
                 StageKind::Window(window) => conv2d::forward(device, views, stage, window, samples),
                 StageKind::Dense(dense) => linear::forward(device, views, stage, dense, samples),
                 StageKind::Pool(pool) => max_pool2d::forward(device, views, stage, pool, samples),
+                StageKind::Average(pool) => {
+                    avg_pool2d::forward(device, views, stage, pool, samples)
+                }
+                StageKind::GroupNorm(norm) => {
+                    group_norm::forward(device, views, stage, norm, samples)
+                }
                 StageKind::Relu => relu::forward(device, views, stage, samples),
                 StageKind::Activation(activation) => {
                     activation::forward(device, views, stage, activation, samples)
@@ -239,6 +247,12 @@ impl<T: Float> Engine<T> {
                     linear::backward(device, views, stage, dense, samples, slot)
                 }
                 StageKind::Pool(pool) => max_pool2d::backward(device, views, stage, pool, samples),
+                StageKind::Average(pool) => {
+                    avg_pool2d::backward(device, views, stage, pool, samples)
+                }
+                StageKind::GroupNorm(norm) => {
+                    group_norm::backward(device, views, stage, norm, samples, slot)
+                }
                 StageKind::Relu => relu::backward(device, views, stage, samples),
                 StageKind::Activation(activation) => {
                     activation::backward(device, views, stage, activation, samples)

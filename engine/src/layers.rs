@@ -2,8 +2,10 @@
 //! other. Flatten is the same memory under another shape: the plan gives it no stage.
 
 pub(crate) mod activation;
+pub(crate) mod avg_pool2d;
 pub(crate) mod conv2d;
 pub(crate) mod cross_entropy;
+pub(crate) mod group_norm;
 pub(crate) mod linear;
 pub(crate) mod max_pool2d;
 pub(crate) mod relu;

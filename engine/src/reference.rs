@@ -2,12 +2,15 @@
 //! with it; f64 runs on it.
 
 pub(crate) mod activation;
+pub(crate) mod average;
 pub(crate) mod device;
 pub(crate) mod functions;
+pub(crate) mod group_norm;
 mod matmul;
 pub(crate) mod pointwise;
 pub(crate) mod reduce;
 pub(crate) mod rowwise;
 pub(crate) mod softmax;
+pub(crate) mod sums;
 pub(crate) mod update;
 pub(crate) mod window;

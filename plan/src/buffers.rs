@@ -119,6 +119,13 @@ pub(crate) fn lay_out(
             stage.indices =
                 Some(buffers.add(name("indices"), bytes, index..=clock.backward(index)));
         }
+        if let StageKind::GroupNorm(norm) = &stage.kind
+            && trains
+        {
+            let bytes = batch(2 * norm.groups)?;
+            stage.statistics =
+                Some(buffers.add(name("statistics"), bytes, index..=clock.backward(index)));
+        }
         let (forward, backward) = match &stage.kind {
             StageKind::Window(window) => (window.work.forward_words, window.work.backward_words),
             StageKind::Dense(dense) => (0, dense.work.words),

@@ -81,19 +81,38 @@ pub enum Error {
     },
     /// A pooling window could lie in the padding alone.
     #[error(
-        "layer {path} (max_pool2d) has padding {padding}, more than half of its window of {window}: at most {most} fits"
+        "layer {path} ({word}) has padding {padding}, more than half of its window of {window}: at most {most} fits"
     )]
     PoolPadding {
         /// Position of the layer.
         layer: usize,
         /// Name of the layer.
         path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
         /// The padding.
         padding: usize,
         /// The window along the same axis.
         window: usize,
         /// Half the window.
         most: usize,
+    },
+    /// The channels do not fall into equal groups.
+    #[error(
+        "layer {path} (group_norm) has groups = {groups}, but the {channels} channels of its input {input} do not fall into so \
+         many equal groups: use a divisor of {channels}"
+    )]
+    Groups {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// Groups asked for.
+        groups: usize,
+        /// Channels that reach it.
+        channels: usize,
+        /// Shape of the samples that reach it.
+        input: Shape,
     },
     /// A number of a layer is 0.
     #[error("layer {path} ({word}) has {key} = 0: at least 1 is needed")]
@@ -157,6 +176,7 @@ impl Error {
             | Error::NeedsFlat { layer, .. }
             | Error::WindowTooLarge { layer, .. }
             | Error::PoolPadding { layer, .. }
+            | Error::Groups { layer, .. }
             | Error::ZeroExtent { layer, .. }
             | Error::NotLogits { layer, .. }
             | Error::TooLarge { layer, .. } => Some(layer),

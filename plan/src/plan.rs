@@ -8,7 +8,8 @@ use spec::model::Model;
 use crate::arena;
 use crate::buffers::{self, Buffer, Places, State};
 use crate::error::Error;
-use crate::resolve::{Layer, Parameter, resolve};
+use crate::parameter::Parameter;
+use crate::resolve::{Layer, resolve};
 use crate::stage::{Stage, stages};
 
 /// Bytes of the words behind a record's gradient: loss sum (f64), correct (u64), normaliser samples (u64), and zeros.

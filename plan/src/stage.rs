@@ -7,7 +7,7 @@ use serde::Serialize;
 use spec::model::Activation;
 
 use crate::dense::DenseWork;
-use crate::op::{Conv2d, Linear, MaxPool2d, Op, Softmax};
+use crate::op::{AvgPool2d, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Softmax};
 use crate::resolve::Layer;
 use crate::window::WindowWork;
 
@@ -36,6 +36,8 @@ pub struct Stage {
     pub output_gradient: Option<usize>,
     /// Where in its window each pooled value stood.
     pub indices: Option<usize>,
+    /// What the forward pass found of each sample and the backward pass reads: mean and inverse deviation of each group.
+    pub statistics: Option<usize>,
     /// Workspace of the forward pass.
     pub forward_work: Option<usize>,
     /// Workspace of the backward pass.
@@ -52,6 +54,10 @@ pub enum StageKind {
     Dense(Dense),
     /// A pooling of its own.
     Pool(MaxPool2d),
+    /// An average pooling.
+    Average(AvgPool2d),
+    /// A normalisation inside each sample.
+    GroupNorm(GroupNorm),
     /// A relu of its own, in place.
     Relu,
     /// Another function of one value, in place where its derivative shows in what it gives.
@@ -64,12 +70,15 @@ impl StageKind {
     /// Whether the backward pass reads what came in.
     pub fn reads_input(&self) -> bool {
         match self {
-            StageKind::Window(_) | StageKind::Dense(_) => true,
+            StageKind::Window(_) | StageKind::Dense(_) | StageKind::GroupNorm(_) => true,
             // Neither rises throughout, so that what goes out does not say what came in.
             StageKind::Activation(activation) => {
                 matches!(activation, Activation::Gelu(_) | Activation::Silu)
             }
-            StageKind::Pool(_) | StageKind::Relu | StageKind::Softmax(_) => false,
+            StageKind::Pool(_)
+            | StageKind::Average(_)
+            | StageKind::Relu
+            | StageKind::Softmax(_) => false,
         }
     }
 
@@ -78,7 +87,7 @@ impl StageKind {
         match self {
             StageKind::Window(window) => window.relu,
             StageKind::Dense(dense) => dense.relu,
-            StageKind::Pool(_) => false,
+            StageKind::Pool(_) | StageKind::Average(_) | StageKind::GroupNorm(_) => false,
             StageKind::Relu | StageKind::Softmax(_) => true,
             StageKind::Activation(_) => !self.reads_input(),
         }
@@ -88,7 +97,10 @@ impl StageKind {
     pub fn keeps_shape(&self) -> bool {
         matches!(
             self,
-            StageKind::Relu | StageKind::Activation(_) | StageKind::Softmax(_)
+            StageKind::Relu
+                | StageKind::Activation(_)
+                | StageKind::Softmax(_)
+                | StageKind::GroupNorm(_)
         )
     }
 }
@@ -143,6 +155,8 @@ pub(crate) fn stages(
             Op::Activation(activation) => StageKind::Activation(*activation),
             Op::Softmax(softmax) => StageKind::Softmax(*softmax),
             Op::MaxPool2d(pool) => StageKind::Pool(*pool),
+            Op::AvgPool2d(pool) => StageKind::Average(*pool),
+            Op::LayerNorm(norm) | Op::GroupNorm(norm) => StageKind::GroupNorm(*norm),
             Op::Linear(linear) => {
                 let work = DenseWork::new(linear, samples, threads).ok_or(first)?;
                 StageKind::Dense(Dense {
@@ -179,6 +193,7 @@ pub(crate) fn stages(
             input_gradient: None,
             output_gradient: None,
             indices: None,
+            statistics: None,
             forward_work: None,
             backward_work: None,
         });

@@ -32,6 +32,23 @@ fn pool(kernel: u32, stride: u32, padding: u32) -> LayerKind {
     })
 }
 
+fn average(kernel: u32, stride: u32) -> LayerKind {
+    let [kernel, stride, padding] = [kernel, stride, 0].map(Pair::both);
+    LayerKind::AvgPool2d(model::AvgPool2d {
+        kernel,
+        stride,
+        padding,
+    })
+}
+
+fn norm(groups: u32) -> LayerKind {
+    LayerKind::GroupNorm(model::GroupNorm {
+        groups,
+        eps: 1e-5,
+        affine: true,
+    })
+}
+
 fn linear(units: u32) -> LayerKind {
     LayerKind::Linear(model::Linear {
         units: Size::Count(units),
@@ -114,7 +131,9 @@ fn the_simple_cnn_has_the_shapes_parameters_and_costs_that_pytorch_gives_it() {
     );
     assert_eq!(plan.layers[0].flops_forward, 2 * 27 * 12 * 1024 + 12 * 1024);
     assert_eq!(plan.layers[4].flops_backward, 4 * 64 * 3072 + 64);
-    let Init::Uniform { bound } = plan.parameters[0].init;
+    let Init::Uniform { bound } = plan.parameters[0].init else {
+        panic!("weights are drawn")
+    };
     assert_eq!((bound, plan.parameters[1].fan_in), (1.0 / 27f64.sqrt(), 27));
     assert_eq!(plan.stages.len(), 3);
     assert_eq!(plan.stages[0].input_gradient, None);
@@ -133,6 +152,41 @@ fn the_arena_is_smaller_than_its_buffers_and_evaluation_smaller_than_training() 
     .unwrap();
     assert!(2 * evaluate.arena_bytes < train.arena_bytes);
     assert_eq!((evaluate.slots, evaluate.places.record), (0, None));
+}
+
+#[test]
+fn poolings_and_norms_have_pytorchs_shapes_and_parameters() {
+    let kinds = vec![
+        norm(3),
+        average(2, 2),
+        LayerKind::LayerNorm(model::LayerNorm {
+            eps: 1e-5,
+            affine: true,
+        }),
+        LayerKind::GlobalAvgPool,
+        classes(),
+    ];
+    let plan = planned("6x8x4", kinds, |_| ()).unwrap();
+    let outputs: Vec<String> = plan
+        .layers
+        .iter()
+        .map(|layer| layer.output.to_string())
+        .collect();
+    assert_eq!(outputs, ["6x8x4", "6x4x2", "6x4x2", "6", "10"]);
+    let parameters: Vec<(&str, &[usize], Init)> = plan
+        .parameters
+        .iter()
+        .take(4)
+        .map(|parameter| (&*parameter.name, &*parameter.shape, parameter.init))
+        .collect();
+    let [one, zero] = [1.0, 0.0].map(|value| Init::Constant { value });
+    let expected: [(&str, &[usize], Init); 4] = [
+        ("0.weight", &[6], one),
+        ("0.bias", &[6], zero),
+        ("2.weight", &[6, 4, 2], one),
+        ("2.bias", &[6, 4, 2], zero),
+    ];
+    assert_eq!(parameters, expected);
 }
 
 #[test]
@@ -195,6 +249,20 @@ fn what_does_not_fit_is_refused_with_layer_input_and_remedy() {
             vec![LayerKind::Softmax, Flatten, classes()],
             Some(0),
             "layer 0 (softmax) needs flat samples, but gets 1x8x8",
+        ),
+        (
+            "6x8x8",
+            vec![norm(4), Flatten, classes()],
+            Some(0),
+            "the 6 channels of its input 6x8x8 do not fall into so many equal groups",
+        ),
+        ("6x8x8", vec![norm(0)], Some(0), "groups = 0"),
+        ("1x8x8", vec![average(9, 1)], Some(0), "at most 8 fits"),
+        (
+            "8",
+            vec![LayerKind::GlobalAvgPool, classes()],
+            Some(0),
+            "layer 0 (global_avg_pool) needs samples of C x H x W",
         ),
         ("1x8x8", flat(0), Some(1), "units = 0"),
         (
@@ -266,6 +334,11 @@ fn any_layer() -> impl Strategy<Value = LayerKind> {
             .prop_map(|(filters, kernel, stride, padding)| conv(filters, kernel, stride, padding)),
         (1u32..4, 1u32..3).prop_map(|(kernel, stride)| pool(kernel, stride, kernel / 2)),
         Just(LayerKind::Relu),
+        Just(LayerKind::LayerNorm(model::LayerNorm {
+            eps: 1e-5,
+            affine: true
+        })),
+        (1u32..4, 1u32..3).prop_map(|(kernel, stride)| average(kernel, stride)),
         prop::sample::select(vec![
             Activation::Gelu(Gelu::Erf),
             Activation::Silu,
@@ -290,10 +363,10 @@ proptest! {
         }) else { return Ok(()) };
         let end = 2 * plan.stages.len() + 1;
         for (index, stage) in plan.stages.iter().enumerate() {
-            let forward = [Some(stage.input), Some(stage.output), stage.indices, stage.forward_work];
+            let forward = [Some(stage.input), Some(stage.output), stage.indices, stage.statistics, stage.forward_work];
             let backward = [
                 Some(stage.input).filter(|_| stage.kind.reads_input()),
-                Some(stage.output).filter(|_| stage.kind.reads_output()), stage.output_gradient, stage.input_gradient, stage.indices,
+                Some(stage.output).filter(|_| stage.kind.reads_output()), stage.output_gradient, stage.input_gradient, stage.indices, stage.statistics,
                 stage.backward_work,
             ];
             prop_assert_eq!(stage.output_gradient.is_some(), stage.backward);

@@ -12,6 +12,7 @@ mod keys;
 mod layer;
 mod mistake;
 mod name;
+mod normalization;
 mod optimizer;
 mod overrides;
 mod parse;
@@ -24,6 +25,7 @@ mod spelling;
 mod tests;
 mod training;
 mod tree;
+mod window;
 
 pub use data::{ParseSplitError, parse_split};
 pub use expected::{Bound, Expected, Interval};

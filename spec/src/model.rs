@@ -30,6 +30,14 @@ pub enum LayerKind {
     Conv2d(Conv2d),
     /// The largest value of each window, as PyTorch's `MaxPool2d`.
     MaxPool2d(MaxPool2d),
+    /// The mean of each window, zeros of the padding counted, as PyTorch's `AvgPool2d`.
+    AvgPool2d(AvgPool2d),
+    /// The mean of each channel: `(C, H, W)` to `(C)`.
+    GlobalAvgPool,
+    /// Normalisation over each whole sample, as PyTorch's `LayerNorm` of the sample's shape.
+    LayerNorm(LayerNorm),
+    /// Normalisation over groups of channels of each sample, as PyTorch's `GroupNorm`.
+    GroupNorm(GroupNorm),
     /// `max(x, 0)`.
     Relu,
     /// Another function of one value.
@@ -160,6 +168,37 @@ pub struct MaxPool2d {
     pub padding: Pair,
 }
 
+/// A two-dimensional average pooling.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AvgPool2d {
+    /// Extent of the window, at least 1.
+    pub kernel: Pair,
+    /// Step between windows, at least 1; by default the kernel.
+    pub stride: Pair,
+    /// Zeros added on each side, at most half the kernel; they count for the mean.
+    pub padding: Pair,
+}
+
+/// Normalisation over each sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerNorm {
+    /// Added to the variance.
+    pub eps: f64,
+    /// Whether a weight is multiplied by and a bias added, one of each per value of a sample.
+    pub affine: bool,
+}
+
+/// Normalisation over groups of channels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupNorm {
+    /// How many groups the channels fall into, all equally large.
+    pub groups: u32,
+    /// Added to the variance.
+    pub eps: f64,
+    /// Whether a weight is multiplied by and a bias added, one of each per channel.
+    pub affine: bool,
+}
+
 impl LayerKind {
     /// The layer's name in a job file.
     pub fn word(&self) -> &'static str {
@@ -167,6 +206,10 @@ impl LayerKind {
             LayerKind::Linear(_) => "linear",
             LayerKind::Conv2d(_) => "conv2d",
             LayerKind::MaxPool2d(_) => "max_pool2d",
+            LayerKind::AvgPool2d(_) => "avg_pool2d",
+            LayerKind::GlobalAvgPool => "global_avg_pool",
+            LayerKind::LayerNorm(_) => "layer_norm",
+            LayerKind::GroupNorm(_) => "group_norm",
             LayerKind::Relu => "relu",
             LayerKind::Activation(activation) => activation.word(),
             LayerKind::Softmax => "softmax",

@@ -109,7 +109,7 @@ impl Functions<f32> for Quick {
         let bell = Self::exponential(-0.5 * (x * x));
         let tail = 0.5 * (t * polynomial(&SCALED_COMPLEMENT, t) * bell);
         let distribution = if x < 0.0 { tail } else { 1.0 - tail };
-        (distribution, 0.398_942_28 * bell)
+        (distribution, 0.398_942_3 * bell)
     }
 }
 

@@ -1,11 +1,12 @@
 //! One row at a time.
 
-use plan::Softmax;
+use plan::{GroupNorm, Softmax};
 
-use crate::backend::{RowWise, View};
+use crate::backend::{GroupNormBackward, GroupNormForward, RowWise, View};
 use crate::cpu::device::Cpu;
 use crate::cpu::shared::Shared;
 use crate::cpu::wide::{DeriveSoftmax, SoftmaxRows};
+use crate::cpu::wide_norm::{GroupNormInput, GroupNormParameters, GroupNormSample};
 use crate::reference::rowwise::cross_entropy;
 
 /// Words that one thread takes at a time, roughly.
@@ -37,6 +38,94 @@ impl RowWise for Cpu {
                 rows.copy_from_slice(&x[range]);
             }
             arch.dispatch(SoftmaxRows { softmax, rows });
+        });
+    }
+
+    fn group_norm_forward(&mut self, norm: &GroupNorm, samples: usize, at: GroupNormForward) {
+        let arch = self.arch;
+        let views = [
+            at.x.unwrap_or(View::EMPTY),
+            at.weight.unwrap_or(View::EMPTY),
+            at.bias.unwrap_or(View::EMPTY),
+            at.y,
+            at.statistics.unwrap_or(View::EMPTY),
+        ];
+        let [x, weight, bias, y, statistics]: [&mut [f32]; 5] = self.arena.numbers(views);
+        let (x, weight, bias) = (&*x, &*weight, &*bias);
+        let values = norm.groups * norm.group;
+        let [y, statistics] = [y, statistics].map(Shared::new);
+        self.pool.for_each(samples, |_, sample| {
+            let range = sample * values..(sample + 1) * values;
+            let words = 2 * norm.groups;
+            // SAFETY: samples do not overlap.
+            let (y, statistics) = unsafe {
+                (
+                    y.part(range.clone()),
+                    statistics.part(sample * words..(sample + 1) * words),
+                )
+            };
+            if !x.is_empty() {
+                y.copy_from_slice(&x[range]);
+            }
+            arch.dispatch(GroupNormSample {
+                norm,
+                weight,
+                bias,
+                y,
+                statistics,
+            });
+        });
+    }
+
+    fn group_norm_backward(&mut self, norm: &GroupNorm, samples: usize, at: GroupNormBackward) {
+        let arch = self.arch;
+        let views = [
+            at.x,
+            at.weight.unwrap_or(View::EMPTY),
+            at.statistics,
+            at.gradient,
+            at.weight_gradient.unwrap_or(View::EMPTY),
+            at.bias_gradient.unwrap_or(View::EMPTY),
+        ];
+        let [x, weight, statistics, gradient, dw, db]: [&mut [f32]; 6] = self.arena.numbers(views);
+        let (x, weight, statistics) = (&*x, &*weight, &*statistics);
+        let weights = dw.len();
+        if weights > 0 {
+            let dy = &*gradient;
+            let [dw, db] = [dw, db].map(Shared::new);
+            // Each weight is summed apart, so that the cut decides no bit.
+            let block = (BLOCK / (norm.plane * samples.max(1))).max(16);
+            self.pool.for_each(weights.div_ceil(block), |_, index| {
+                let range = index * block..weights.min((index + 1) * block);
+                // SAFETY: blocks do not overlap.
+                let [dw, db] = [&dw, &db].map(|all| unsafe { all.part(range.clone()) });
+                arch.dispatch(GroupNormParameters {
+                    norm,
+                    range,
+                    x,
+                    statistics,
+                    dy,
+                    dw,
+                    db,
+                });
+            });
+        }
+        if !at.needs_input {
+            return;
+        }
+        let (values, words) = (norm.groups * norm.group, 2 * norm.groups);
+        let gradient = Shared::new(gradient);
+        self.pool.for_each(samples, |_, sample| {
+            let range = sample * values..(sample + 1) * values;
+            // SAFETY: samples do not overlap.
+            let gradient = unsafe { gradient.part(range.clone()) };
+            arch.dispatch(GroupNormInput {
+                norm,
+                weight,
+                x: &x[range],
+                statistics: &statistics[sample * words..(sample + 1) * words],
+                gradient,
+            });
         });
     }
 

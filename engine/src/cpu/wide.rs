@@ -1,14 +1,14 @@
 //! Plain loops compiled for the widest instruction set. Each is a type of its own because a closure that is handed to
 //! `pulp` is compiled for the narrowest one unless it happens to be inlined.
 
-use plan::{Conv2d, MaxPool2d, Softmax, Unfolded, Window};
+use plan::{AvgPool2d, Conv2d, MaxPool2d, Softmax, Unfolded, Window};
 use pulp::{Simd, WithSimd};
 use spec::model::Activation;
 
 use crate::backend::{Adagrad, Adam, RmsProp, Sgd};
 use crate::cpu::functions::Quick;
 use crate::cpu::layout;
-use crate::reference::{activation, pointwise, reduce, softmax, update};
+use crate::reference::{activation, average, pointwise, reduce, softmax, update};
 
 /// `max(x, 0)` in place.
 pub(crate) struct Relu<'a>(pub &'a mut [f32]);
@@ -272,5 +272,37 @@ impl WithSimd for Unpool<'_> {
         }
         layout::unpool(self.window, self.y_gradient, self.indices, self.flat);
         layout::add_rows(self.flat, self.window.work.forward.leading, self.sums);
+    }
+}
+
+/// One sample, pooled by averages.
+pub(crate) struct Average<'a> {
+    pub pool: &'a AvgPool2d,
+    pub x: &'a [f32],
+    pub y: &'a mut [f32],
+}
+
+impl WithSimd for Average<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        average::average_forward(self.pool, self.x, self.y);
+    }
+}
+
+/// The averages of one sample undone.
+pub(crate) struct AverageBackward<'a> {
+    pub pool: &'a AvgPool2d,
+    pub dy: &'a [f32],
+    pub dx: &'a mut [f32],
+}
+
+impl WithSimd for AverageBackward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        average::average_backward(self.pool, self.dy, self.dx);
     }
 }

@@ -1,11 +1,10 @@
-//! The softmax of one row. Sums run in lanes that the row's length alone decides.
+//! The softmax of one row.
 
 use plan::Scale;
 
 use crate::float::Float;
 use crate::reference::functions::Functions;
-
-const LANES: usize = 16;
+use crate::reference::sums::total;
 
 /// In place.
 #[inline(always)]
@@ -53,21 +52,4 @@ pub(crate) fn derive<T: Float, F: Functions<T>>(scale: Scale, y: &[T], gradient:
             }
         }
     }
-}
-
-/// The sum of `term` over two slices of one length.
-#[inline(always)]
-pub(crate) fn total<T: Float>(left: &[T], right: &[T], term: impl Fn(T, T) -> T) -> T {
-    let mut sums = [T::ZERO; LANES];
-    let ((left, left_rest), (right, right_rest)) =
-        (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
-    for (left, right) in left.iter().zip(right) {
-        for ((sum, &left), &right) in sums.iter_mut().zip(left).zip(right) {
-            *sum += term(left, right);
-        }
-    }
-    for ((sum, &left), &right) in sums.iter_mut().zip(left_rest).zip(right_rest) {
-        *sum += term(left, right);
-    }
-    sums.into_iter().fold(T::ZERO, |sum, lane| sum + lane)
 }

@@ -1,8 +1,10 @@
 //! Gradients against finite differences in f64, through every operation and awkward shapes.
 
-use spec::model::LayerKind::{self, Flatten, LogSoftmax, Relu, Softmax};
+use spec::model::LayerKind::{self, Flatten, GlobalAvgPool, LogSoftmax, Relu, Softmax};
 
-use crate::networks::{Network, activations, classes, conv, gradient, linear, pool};
+use crate::networks::{
+    Network, activations, average, classes, conv, gradient, group_norm, layer_norm, linear, pool,
+};
 
 /// Step of the central difference: its error is about its square, and the loss rounds at about 1e-16 / 1e-5.
 const STEP: f64 = 1e-5;
@@ -151,5 +153,45 @@ fn poolings_have_the_gradient_of_their_loss() {
                 classes(),
             ],
         );
+    }
+}
+
+#[test]
+fn average_poolings_have_the_gradient_of_their_loss() {
+    let first = conv(3, [2, 2], [1, 1], [1, 1]);
+    for kind in [
+        average([2, 2], [2, 2], [0, 0]),
+        average([3, 3], [1, 1], [1, 1]),
+        average([3, 2], [2, 3], [1, 0]),
+        average([6, 7], [1, 1], [0, 0]),
+        average([2, 5], [3, 1], [1, 2]),
+    ] {
+        let tail = [Relu, Flatten, classes()];
+        let kinds = [&[first.clone(), kind.clone()], &tail[..]].concat();
+        agrees(&[2, 6, 7], 3, kinds);
+        let kinds = [&[kind, first.clone()], &tail[..]].concat();
+        agrees(&[2, 6, 7], 3, kinds);
+    }
+    agrees(&[2, 6, 7], 3, vec![first, GlobalAvgPool, classes()]);
+}
+
+#[test]
+fn layer_and_group_norms_have_the_gradient_of_their_loss() {
+    for affine in [true, false] {
+        let layer = layer_norm(affine);
+        let tail = [linear(4), layer.clone(), Relu, classes()];
+        agrees(&[7], 1, [&[linear(5), layer.clone()], &tail[..]].concat());
+        agrees(&[19], 4, [std::slice::from_ref(&layer), &tail[..]].concat());
+        let first = conv(6, [2, 2], [1, 1], [1, 1]);
+        for kind in [layer, group_norm(3, affine), group_norm(1, affine)] {
+            let kinds = vec![first.clone(), kind.clone(), Relu, Flatten, classes()];
+            agrees(&[2, 4, 5], 3, kinds);
+            let kinds = vec![kind.clone(), first.clone(), Relu, GlobalAvgPool, classes()];
+            if !matches!(kind, LayerKind::GroupNorm(ref norm) if norm.groups == 3) {
+                agrees(&[2, 4, 5], 2, kinds);
+            }
+        }
+        let flat = vec![linear(8), group_norm(2, affine), linear(4), classes()];
+        agrees(&[7], 3, flat);
     }
 }

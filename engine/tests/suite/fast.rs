@@ -3,9 +3,12 @@
 use engine::Engine;
 use plan::Mode;
 use proptest::prelude::*;
-use spec::model::LayerKind::{self, Flatten, Relu, Softmax};
+use spec::model::LayerKind::{self, Flatten, GlobalAvgPool, Relu, Softmax};
 
-use crate::networks::{Network, activations, classes, conv, gradient, linear, pool, simple_cnn};
+use crate::networks::{
+    Network, activations, average, classes, conv, gradient, group_norm, layer_norm, linear, pool,
+    simple_cnn,
+};
 
 fn any_window() -> impl Strategy<Value = LayerKind> {
     let pair = |most: u32| (1..=most, 1..=most).prop_map(|(h, w)| [h, w]);
@@ -18,6 +21,8 @@ fn any_window() -> impl Strategy<Value = LayerKind> {
         1 => Just(pool([2, 2], [2, 2], [0, 0])),
         3 => Just(Relu),
         3 => prop::sample::select(activations()),
+        1 => (pair(4), pair(3))
+            .prop_map(|(kernel, stride)| average(kernel, stride, kernel.map(|extent| extent / 2))),
     ]
 }
 
@@ -88,6 +93,45 @@ proptest! {
     #[test]
     fn random_networks_agree_with_the_plain_loops(network in any_network(), short in 0usize..20) {
         agrees(&network, network.microbatch - short.min(network.microbatch - 1));
+    }
+}
+
+#[test]
+fn normalised_networks_agree_with_the_plain_loops() {
+    for affine in [true, false] {
+        let first = conv(12, [3, 3], [1, 1], [1, 1]);
+        for (height, width, samples) in [(5, 7, 3), (16, 16, 9), (9, 31, 2)] {
+            for kind in [
+                group_norm(4, affine),
+                group_norm(12, affine),
+                layer_norm(affine),
+            ] {
+                let kinds = vec![
+                    first.clone(),
+                    kind,
+                    Relu,
+                    GlobalAvgPool,
+                    linear(9),
+                    classes(),
+                ];
+                agrees(
+                    &Network::new(&[3, height, width], 5, samples, kinds),
+                    samples,
+                );
+            }
+        }
+        for features in [5, 33, 300] {
+            let norm = layer_norm(affine);
+            let kinds = vec![
+                linear(features),
+                norm.clone(),
+                Relu,
+                linear(50),
+                norm,
+                classes(),
+            ];
+            agrees(&Network::new(&[20], 5, 19, kinds), 19);
+        }
     }
 }
 

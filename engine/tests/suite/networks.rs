@@ -5,7 +5,8 @@ use plan::{Mode, Plan, Request, plan};
 use spec::Shape;
 use spec::job::Optimizer;
 use spec::model::{
-    Activation, Conv2d, Gelu, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size,
+    Activation, AvgPool2d, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear, MaxPool2d,
+    Model, Pair, Size,
 };
 use spec::random::{Purpose, Stream};
 
@@ -118,6 +119,27 @@ pub fn pool(kernel: [u32; 2], stride: [u32; 2], padding: [u32; 2]) -> LayerKind 
         kernel,
         stride,
         padding,
+    })
+}
+
+pub fn average(kernel: [u32; 2], stride: [u32; 2], padding: [u32; 2]) -> LayerKind {
+    let [kernel, stride, padding] = [kernel, stride, padding].map(|[h, w]| Pair { h, w });
+    LayerKind::AvgPool2d(AvgPool2d {
+        kernel,
+        stride,
+        padding,
+    })
+}
+
+pub fn layer_norm(affine: bool) -> LayerKind {
+    LayerKind::LayerNorm(LayerNorm { eps: 1e-5, affine })
+}
+
+pub fn group_norm(groups: u32, affine: bool) -> LayerKind {
+    LayerKind::GroupNorm(GroupNorm {
+        groups,
+        eps: 1e-5,
+        affine,
     })
 }
 

@@ -10,7 +10,9 @@ use serde_json::Value;
 use spec::job::Optimizer;
 use spec::model::{Layer, LayerKind};
 
-use crate::networks::{ADAM, ADAMW, Network, SGD, classes, conv, gradient, linear, pool, step};
+use crate::networks::{
+    ADAM, ADAMW, Network, SGD, classes, conv, gradient, layer_norm, linear, pool, step,
+};
 
 /// f64 agrees to about this much, relative to the largest value of a tensor (the folder's README).
 pub const F64: f64 = 1e-10;
@@ -66,6 +68,13 @@ pub fn network(name: &str) -> Network {
         usize,
         usize,
     ) = match name {
+        "layernorm" => (
+            vec![layer_norm(true), classes()],
+            vec![Some("ln"), Some("fc")],
+            &[10],
+            4,
+            6,
+        ),
         "mlp" => (
             vec![linear(16), Relu, classes()],
             vec![Some("fc1"), None, Some("fc2")],
@@ -346,6 +355,13 @@ fn the_mlp_gives_pytorchs_numbers() {
     committed::<f64>("mlp", fast);
     committed::<f32>("mlp", plain);
     committed::<f32>("mlp", fast);
+}
+
+#[test]
+fn the_layer_norm_gives_pytorchs_numbers() {
+    committed::<f64>("layernorm", fast);
+    committed::<f32>("layernorm", plain);
+    committed::<f32>("layernorm", fast);
 }
 
 #[test]

@@ -48,8 +48,10 @@ pub(super) const CHECKPOINT: &[&str] = &["every_steps", "keep_last"];
 
 pub(super) const LINEAR: &[&str] = &["units", "bias"];
 pub(super) const CONV2D: &[&str] = &["filters", "kernel", "stride", "padding", "bias"];
-pub(super) const MAX_POOL2D: &[&str] = &["kernel", "stride", "padding"];
+pub(super) const POOL2D: &[&str] = &["kernel", "stride", "padding"];
 
+pub(super) const LAYER_NORM: &[&str] = &["eps", "affine"];
+pub(super) const GROUP_NORM: &[&str] = &["groups", "eps", "affine"];
 pub(super) const GELU: &[&str] = &["approximate"];
 pub(super) const GELU_FORMS: &[&str] = &["erf", "tanh"];
 pub(super) const LEAKY_RELU: &[&str] = &["slope"];
@@ -59,6 +61,10 @@ pub(super) const LAYERS: &[&str] = &[
     "linear",
     "conv2d",
     "max_pool2d",
+    "avg_pool2d",
+    "global_avg_pool",
+    "layer_norm",
+    "group_norm",
     "relu",
     "flatten",
     "gelu",
@@ -160,7 +166,9 @@ pub(super) fn of_layer(layer: &str) -> &'static [&'static str] {
     match layer {
         "linear" => LINEAR,
         "conv2d" => CONV2D,
-        "max_pool2d" => MAX_POOL2D,
+        "max_pool2d" | "avg_pool2d" => POOL2D,
+        "layer_norm" => LAYER_NORM,
+        "group_norm" => GROUP_NORM,
         "gelu" => GELU,
         "leaky_relu" => LEAKY_RELU,
         "elu" => ELU,

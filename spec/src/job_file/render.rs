@@ -184,11 +184,14 @@ fn entry(layer: &Layer) -> String {
             pair(conv.padding),
             conv.bias
         ),
-        LayerKind::MaxPool2d(pool) => format!(
-            "{{ kernel = {}, stride = {}, padding = {} }}",
-            pair(pool.kernel),
-            pair(pool.stride),
-            pair(pool.padding)
+        LayerKind::MaxPool2d(pool) => pooling(pool.kernel, pool.stride, pool.padding),
+        LayerKind::AvgPool2d(pool) => pooling(pool.kernel, pool.stride, pool.padding),
+        LayerKind::LayerNorm(norm) => {
+            format!("{{ eps = {:?}, affine = {} }}", norm.eps, norm.affine)
+        }
+        LayerKind::GroupNorm(norm) => format!(
+            "{{ groups = {}, eps = {:?}, affine = {} }}",
+            norm.groups, norm.eps, norm.affine
         ),
         LayerKind::Activation(Activation::Gelu(form)) => {
             let form = match form {
@@ -203,6 +206,7 @@ fn entry(layer: &Layer) -> String {
         LayerKind::Activation(Activation::Elu { alpha }) => format!("{{ alpha = {alpha:?} }}"),
         LayerKind::Relu
         | LayerKind::Flatten
+        | LayerKind::GlobalAvgPool
         | LayerKind::Activation(_)
         | LayerKind::Softmax
         | LayerKind::LogSoftmax => match layer.name {
@@ -214,6 +218,15 @@ fn entry(layer: &Layer) -> String {
         Some(name) => format!("{{ {word} = {values}, name = {} }}", quoted(name)),
         None => format!("{{ {word} = {values} }}"),
     }
+}
+
+fn pooling(kernel: Pair, stride: Pair, padding: Pair) -> String {
+    format!(
+        "{{ kernel = {}, stride = {}, padding = {} }}",
+        pair(kernel),
+        pair(stride),
+        pair(padding)
+    )
 }
 
 fn pair(pair: Pair) -> String {

@@ -1,6 +1,8 @@
 //! The job files that the tests start from.
 
+mod layers;
 mod mistakes;
+mod models;
 mod overrides;
 mod properties;
 mod reading;

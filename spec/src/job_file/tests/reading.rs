@@ -5,7 +5,8 @@ use crate::job::{
 };
 use crate::job_file::{layer_positions, parse, parse_split, render};
 use crate::model::{
-    Activation, Conv2d, Gelu, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size,
+    Activation, AvgPool2d, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear, MaxPool2d,
+    Model, Pair, Size,
 };
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
 use crate::watch::{EarlyStopping, Monitor};
@@ -207,6 +208,41 @@ fn a_pooling_steps_by_its_kernel_unless_told_otherwise() {
             pool(Pair::both(2), zero),
             pool(Pair { h: 2, w: 3 }, zero),
             pool(Pair::both(4), Pair::both(2))
+        ]
+    );
+}
+
+#[test]
+fn average_poolings_and_norms_have_a_main_value_or_a_table() {
+    let average = |kernel, stride, padding| {
+        LayerKind::AvgPool2d(AvgPool2d {
+            kernel: Pair::both(kernel),
+            stride: Pair::both(stride),
+            padding: Pair::both(padding),
+        })
+    };
+    let layer = |eps, affine| LayerKind::LayerNorm(LayerNorm { eps, affine });
+    let group = |groups, eps, affine| {
+        LayerKind::GroupNorm(GroupNorm {
+            groups,
+            eps,
+            affine,
+        })
+    };
+    assert_eq!(
+        kinds(
+            r#"[{ avg_pool2d = 3 }, { avg_pool2d = { kernel = 4, stride = 1, padding = 2 } }, "global_avg_pool",
+                "layer_norm", { layer_norm = { eps = 1e-3, affine = false } }, { group_norm = 4 },
+                { group_norm = { groups = 2, eps = 0.5 } }]"#
+        ),
+        [
+            average(3, 3, 0),
+            average(4, 1, 2),
+            LayerKind::GlobalAvgPool,
+            layer(1e-5, true),
+            layer(1e-3, false),
+            group(4, 1e-5, true),
+            group(2, 0.5, true),
         ]
     );
 }
