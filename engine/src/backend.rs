@@ -2,7 +2,7 @@
 //! device's arena, placed by the plan, so that a layer is written once for all devices. Operands of one call do not
 //! overlap.
 
-use plan::{AvgPool2d, Dense, GroupNorm, MaxPool2d, Softmax, Window};
+use plan::{AvgPool2d, BatchNorm, Dense, GroupNorm, MaxPool2d, Softmax, Window};
 use spec::model::Activation;
 
 /// A stretch of a device's arena.
@@ -24,12 +24,12 @@ impl View {
 
 /// All families.
 pub(crate) trait Backend:
-    Memory + MatMul + Windows + Pointwise + RowWise + Reduce + Update + Send + Sync
+    Memory + MatMul + Windows + Pointwise + Channel + RowWise + Reduce + Update + Send + Sync
 {
 }
 
-impl<B: Memory + MatMul + Windows + Pointwise + RowWise + Reduce + Update + Send + Sync> Backend
-    for B
+impl<B: Memory + MatMul + Windows + Pointwise + Channel + RowWise + Reduce + Update + Send + Sync>
+    Backend for B
 {
 }
 
@@ -185,6 +185,66 @@ pub(crate) trait Pointwise {
     /// The gradient, multiplied in place by the derivative at `values`: what came in or what went out, as
     /// [`plan::StageKind::reads_input`] says.
     fn activation_backward(&mut self, activation: &Activation, values: View, gradient: View);
+}
+
+/// One channel at a time, over all samples.
+pub(crate) trait Channel {
+    /// Each channel without its mean over the microbatch and divided by its deviation, then scaled and moved. Writes mean and
+    /// biased variance.
+    fn batch_norm_train(&mut self, norm: &BatchNorm, samples: usize, at: BatchNormForward);
+
+    /// The same by the statistics that are there.
+    fn batch_norm_evaluate(&mut self, norm: &BatchNorm, samples: usize, at: BatchNormForward);
+
+    /// The gradients of weight and bias, the sums that running statistics are made of, and then the gradient of the input, in
+    /// place.
+    fn batch_norm_backward(&mut self, norm: &BatchNorm, samples: usize, at: BatchNormBackward);
+
+    /// Moves running statistics towards the means of sums: `[for means, for variances]` what each is divided by; statistics
+    /// whose divisor is 0 stay.
+    fn batch_norm_update(
+        &mut self,
+        norm: &BatchNorm,
+        divisors: [u64; 2],
+        sums: View,
+        running: View,
+    );
+}
+
+/// Operands of a batch norm's forward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchNormForward {
+    /// `(N, C, plane)`, unless it works in place.
+    pub x: Option<View>,
+    /// `(C)`
+    pub weight: View,
+    /// `(C)`
+    pub bias: View,
+    /// `(N, C, plane)`
+    pub y: View,
+    /// `(2, C)`: means, then variances.
+    pub statistics: View,
+}
+
+/// Operands of a batch norm's backward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchNormBackward {
+    /// `(N, C, plane)`
+    pub x: View,
+    /// `(C)`
+    pub weight: View,
+    /// `(2, C)`: means, then biased variances.
+    pub statistics: View,
+    /// `(N, C, plane)`: that of the output, and then of the input.
+    pub gradient: View,
+    /// `(C)`
+    pub weight_gradient: View,
+    /// `(C)`
+    pub bias_gradient: View,
+    /// `(2, C)`: means and unbiased variances, each times the values of a channel.
+    pub sums: View,
+    /// Whether the gradient of the input is needed.
+    pub needs_input: bool,
 }
 
 /// One row at a time.

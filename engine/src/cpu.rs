@@ -2,6 +2,7 @@
 //! crate with `unsafe`.
 
 pub(crate) mod arena;
+mod channel;
 mod class;
 pub(crate) mod device;
 mod functions;

@@ -3,6 +3,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod avg_pool2d;
+pub(crate) mod batch_norm;
 pub(crate) mod conv2d;
 pub(crate) mod cross_entropy;
 pub(crate) mod group_norm;

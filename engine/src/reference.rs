@@ -3,6 +3,8 @@
 
 pub(crate) mod activation;
 pub(crate) mod average;
+pub(crate) mod batch_norm;
+mod channel;
 pub(crate) mod device;
 pub(crate) mod functions;
 pub(crate) mod group_norm;

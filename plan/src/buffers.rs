@@ -33,6 +33,8 @@ pub struct Places {
     pub parameters: usize,
     /// The optimiser's state, each as long as the parameters, by name, as `first_moment`.
     pub optimizer: Vec<(&'static str, usize)>,
+    /// The running statistics, flat, where there are any.
+    pub running_statistics: Option<usize>,
     /// The sums of microbatches and of their subtrees, one record each.
     pub slots: Vec<usize>,
     /// The folded record of a step.
@@ -48,6 +50,7 @@ pub struct Places {
 /// What the state of a plan takes.
 pub(crate) struct State {
     pub parameter_bytes: u64,
+    pub statistic_bytes: u64,
     pub record_bytes: u64,
     pub slots: usize,
     pub optimizer: Vec<&'static str>,
@@ -71,6 +74,10 @@ pub(crate) fn lay_out(
     let mut places = Places::default();
     let whole = 0..=clock.end;
     places.parameters = buffers.add("parameters".into(), state.parameter_bytes, whole.clone());
+    if state.statistic_bytes > 0 {
+        let (name, bytes) = ("running statistics".into(), state.statistic_bytes);
+        places.running_statistics = Some(buffers.add(name, bytes, whole.clone()));
+    }
     if state.trains {
         for name in &state.optimizer {
             places.optimizer.push((
@@ -119,10 +126,12 @@ pub(crate) fn lay_out(
             stage.indices =
                 Some(buffers.add(name("indices"), bytes, index..=clock.backward(index)));
         }
-        if let StageKind::GroupNorm(norm) = &stage.kind
-            && trains
-        {
-            let bytes = batch(2 * norm.groups)?;
+        let kept = match &stage.kind {
+            StageKind::GroupNorm(norm) => Some(batch(2 * norm.groups)?),
+            StageKind::BatchNorm(norm) => Some(words(2 * norm.channels)?),
+            _ => None,
+        };
+        if let Some(bytes) = kept.filter(|_| trains) {
             stage.statistics =
                 Some(buffers.add(name("statistics"), bytes, index..=clock.backward(index)));
         }

@@ -28,7 +28,7 @@ pub(crate) fn cost(
         Op::AvgPool2d(pool) => (pool.kernel[0] * pool.kernel[1]) as u64,
         Op::Relu | Op::Activation(_) | Op::Softmax(_) => 1,
         // Mean, variance, and the normalised value, scaled and moved.
-        Op::LayerNorm(_) | Op::GroupNorm(_) => 7,
+        Op::BatchNorm(_) | Op::LayerNorm(_) | Op::GroupNorm(_) => 7,
         Op::Flatten => 0,
     };
     let macs = written.checked_mul(window)?.checked_mul(4)? / 4;
@@ -45,7 +45,7 @@ pub(crate) fn cost(
         }
         Op::MaxPool2d(_) | Op::Relu | Op::Activation(_) | Op::Softmax(_) => (macs, written * back),
         Op::AvgPool2d(_) => (macs, macs * back),
-        Op::LayerNorm(_) | Op::GroupNorm(_) => (macs, macs * (1 + back)),
+        Op::BatchNorm(_) | Op::LayerNorm(_) | Op::GroupNorm(_) => (macs, macs * (1 + back)),
         Op::Flatten => (0, 0),
     };
     let bytes_backward = if trains { moved * (1 + back) } else { 0 };

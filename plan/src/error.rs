@@ -114,6 +114,19 @@ pub enum Error {
         /// Shape of the samples that reach it.
         input: Shape,
     },
+    /// Every microbatch would have one value per channel.
+    #[error(
+        "layer {path} (batch_norm) normalises {input} over the samples of a microbatch, and each has only one, of which \
+         nothing would be left: raise training.batch_size, or lower training.microbatches"
+    )]
+    OneValue {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// Shape of the samples that reach it.
+        input: Shape,
+    },
     /// A number of a layer is 0.
     #[error("layer {path} ({word}) has {key} = 0: at least 1 is needed")]
     ZeroExtent {
@@ -177,6 +190,7 @@ impl Error {
             | Error::WindowTooLarge { layer, .. }
             | Error::PoolPadding { layer, .. }
             | Error::Groups { layer, .. }
+            | Error::OneValue { layer, .. }
             | Error::ZeroExtent { layer, .. }
             | Error::NotLogits { layer, .. }
             | Error::TooLarge { layer, .. } => Some(layer),

@@ -15,6 +15,8 @@ pub enum Op {
     MaxPool2d(MaxPool2d),
     /// The mean of each window.
     AvgPool2d(AvgPool2d),
+    /// Normalisation of each channel over the microbatch; weight and bias: `(C)`.
+    BatchNorm(BatchNorm),
     /// Normalisation over a whole sample; weight and bias have the sample's extents.
     LayerNorm(GroupNorm),
     /// Normalisation over groups of channels; weight and bias: `(C)`.
@@ -56,6 +58,19 @@ impl AvgPool2d {
     pub fn outputs(&self) -> usize {
         self.channels * self.output[0] * self.output[1]
     }
+}
+
+/// A normalisation of channels over samples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BatchNorm {
+    /// Channels.
+    pub channels: usize,
+    /// Values of a channel in one sample.
+    pub plane: usize,
+    /// Added to the variance.
+    pub eps: f64,
+    /// How much of the running statistics each step replaces.
+    pub momentum: f64,
 }
 
 /// A normalisation inside each sample, whose values fall into groups one after another.

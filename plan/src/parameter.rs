@@ -45,6 +45,30 @@ pub enum Init {
     },
 }
 
+/// One named view of the flat buffer of running statistics.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Statistic {
+    /// PyTorch's name: `1.running_mean` or `1.running_var`.
+    pub name: String,
+    /// Its words of the flat buffer, one per channel.
+    pub words: Range<usize>,
+    /// What it is before the first step.
+    pub initial: f64,
+}
+
+/// The running statistics of a layer, mean before variance, behind those that there are.
+pub(crate) fn add_statistics(path: &str, op: &Op, statistics: &mut Vec<Statistic>) {
+    let Op::BatchNorm(norm) = op else { return };
+    for (suffix, initial) in [("running_mean", 0.0), ("running_var", 1.0)] {
+        let first = statistics.last().map_or(0, |last| last.words.end);
+        statistics.push(Statistic {
+            name: format!("{path}.{suffix}"),
+            words: first..first + norm.channels,
+            initial,
+        });
+    }
+}
+
 /// Adds the parameters of a layer on samples of `input`, weight before bias, behind those that there are; `None` if they
 /// cannot be counted.
 pub(crate) fn add(
@@ -80,6 +104,7 @@ pub(crate) fn add(
             )?
         }
         Op::LayerNorm(norm) => scaling(input.extents().to_vec(), norm.affine),
+        Op::BatchNorm(norm) => scaling(vec![norm.channels], true),
         Op::GroupNorm(norm) => scaling(vec![input.channels()], norm.affine),
         Op::MaxPool2d(_)
         | Op::AvgPool2d(_)

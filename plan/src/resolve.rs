@@ -9,7 +9,7 @@ use spec::model::{self, LayerKind, Size};
 
 use crate::cost::cost;
 use crate::error::Error;
-use crate::op::{AvgPool2d, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Scale, Softmax};
+use crate::op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Scale, Softmax};
 use crate::parameter::{self, Parameter};
 
 /// One layer with everything about it resolved.
@@ -195,6 +195,16 @@ impl At<'_> {
                     padding: [0, 0],
                 };
                 Ok((Op::AvgPool2d(op), self.shape(vec![channels])?))
+            }
+            LayerKind::BatchNorm(norm) => {
+                let channels = self.input.channels();
+                let op = BatchNorm {
+                    channels,
+                    plane: self.input.elements() / channels,
+                    eps: norm.eps,
+                    momentum: norm.momentum,
+                };
+                Ok((Op::BatchNorm(op), self.input.clone()))
             }
             LayerKind::LayerNorm(norm) => {
                 let op = GroupNorm {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use spec::model::Activation;
 
 use crate::dense::DenseWork;
-use crate::op::{AvgPool2d, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Softmax};
+use crate::op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Softmax};
 use crate::resolve::Layer;
 use crate::window::WindowWork;
 
@@ -36,8 +36,11 @@ pub struct Stage {
     pub output_gradient: Option<usize>,
     /// Where in its window each pooled value stood.
     pub indices: Option<usize>,
-    /// What the forward pass found of each sample and the backward pass reads: mean and inverse deviation of each group.
+    /// What the forward pass found and the backward pass reads: mean and inverse deviation of each group of each sample, or mean
+    /// and variance of each channel.
     pub statistics: Option<usize>,
+    /// Its words of the running statistics, means before variances.
+    pub running: Range<usize>,
     /// Workspace of the forward pass.
     pub forward_work: Option<usize>,
     /// Workspace of the backward pass.
@@ -56,6 +59,8 @@ pub enum StageKind {
     Pool(MaxPool2d),
     /// An average pooling.
     Average(AvgPool2d),
+    /// A normalisation of channels over samples.
+    BatchNorm(BatchNorm),
     /// A normalisation inside each sample.
     GroupNorm(GroupNorm),
     /// A relu of its own, in place.
@@ -70,7 +75,10 @@ impl StageKind {
     /// Whether the backward pass reads what came in.
     pub fn reads_input(&self) -> bool {
         match self {
-            StageKind::Window(_) | StageKind::Dense(_) | StageKind::GroupNorm(_) => true,
+            StageKind::Window(_)
+            | StageKind::Dense(_)
+            | StageKind::BatchNorm(_)
+            | StageKind::GroupNorm(_) => true,
             // Neither rises throughout, so that what goes out does not say what came in.
             StageKind::Activation(activation) => {
                 matches!(activation, Activation::Gelu(_) | Activation::Silu)
@@ -87,7 +95,10 @@ impl StageKind {
         match self {
             StageKind::Window(window) => window.relu,
             StageKind::Dense(dense) => dense.relu,
-            StageKind::Pool(_) | StageKind::Average(_) | StageKind::GroupNorm(_) => false,
+            StageKind::Pool(_)
+            | StageKind::Average(_)
+            | StageKind::BatchNorm(_)
+            | StageKind::GroupNorm(_) => false,
             StageKind::Relu | StageKind::Softmax(_) => true,
             StageKind::Activation(_) => !self.reads_input(),
         }
@@ -100,6 +111,7 @@ impl StageKind {
             StageKind::Relu
                 | StageKind::Activation(_)
                 | StageKind::Softmax(_)
+                | StageKind::BatchNorm(_)
                 | StageKind::GroupNorm(_)
         )
     }
@@ -139,6 +151,7 @@ pub(crate) fn stages(
     let mut stages: Vec<Stage> = Vec::new();
     let mut at = 0;
     let mut trains = false;
+    let mut statistics = 0;
     while at < layers.len() {
         let first = at;
         let take_relu = |at: &mut usize| {
@@ -156,6 +169,7 @@ pub(crate) fn stages(
             Op::Softmax(softmax) => StageKind::Softmax(*softmax),
             Op::MaxPool2d(pool) => StageKind::Pool(*pool),
             Op::AvgPool2d(pool) => StageKind::Average(*pool),
+            Op::BatchNorm(norm) => StageKind::BatchNorm(*norm),
             Op::LayerNorm(norm) | Op::GroupNorm(norm) => StageKind::GroupNorm(*norm),
             Op::Linear(linear) => {
                 let work = DenseWork::new(linear, samples, threads).ok_or(first)?;
@@ -181,6 +195,11 @@ pub(crate) fn stages(
                 }))
             }
         };
+        let first_statistic = statistics;
+        if let StageKind::BatchNorm(norm) = &kind {
+            statistics += 2 * norm.channels;
+        }
+        let running = first_statistic..statistics;
         stages.push(Stage {
             layers: first..at,
             kind,
@@ -194,6 +213,7 @@ pub(crate) fn stages(
             output_gradient: None,
             indices: None,
             statistics: None,
+            running,
             forward_work: None,
             backward_work: None,
         });

@@ -41,6 +41,13 @@ fn average(kernel: u32, stride: u32) -> LayerKind {
     })
 }
 
+fn batch_norm() -> LayerKind {
+    LayerKind::BatchNorm(model::BatchNorm {
+        eps: 1e-5,
+        momentum: 0.1,
+    })
+}
+
 fn norm(groups: u32) -> LayerKind {
     LayerKind::GroupNorm(model::GroupNorm {
         groups,
@@ -152,41 +159,6 @@ fn the_arena_is_smaller_than_its_buffers_and_evaluation_smaller_than_training() 
     .unwrap();
     assert!(2 * evaluate.arena_bytes < train.arena_bytes);
     assert_eq!((evaluate.slots, evaluate.places.record), (0, None));
-}
-
-#[test]
-fn poolings_and_norms_have_pytorchs_shapes_and_parameters() {
-    let kinds = vec![
-        norm(3),
-        average(2, 2),
-        LayerKind::LayerNorm(model::LayerNorm {
-            eps: 1e-5,
-            affine: true,
-        }),
-        LayerKind::GlobalAvgPool,
-        classes(),
-    ];
-    let plan = planned("6x8x4", kinds, |_| ()).unwrap();
-    let outputs: Vec<String> = plan
-        .layers
-        .iter()
-        .map(|layer| layer.output.to_string())
-        .collect();
-    assert_eq!(outputs, ["6x8x4", "6x4x2", "6x4x2", "6", "10"]);
-    let parameters: Vec<(&str, &[usize], Init)> = plan
-        .parameters
-        .iter()
-        .take(4)
-        .map(|parameter| (&*parameter.name, &*parameter.shape, parameter.init))
-        .collect();
-    let [one, zero] = [1.0, 0.0].map(|value| Init::Constant { value });
-    let expected: [(&str, &[usize], Init); 4] = [
-        ("0.weight", &[6], one),
-        ("0.bias", &[6], zero),
-        ("2.weight", &[6, 4, 2], one),
-        ("2.bias", &[6, 4, 2], zero),
-    ];
-    assert_eq!(parameters, expected);
 }
 
 #[test]
@@ -334,6 +306,7 @@ fn any_layer() -> impl Strategy<Value = LayerKind> {
             .prop_map(|(filters, kernel, stride, padding)| conv(filters, kernel, stride, padding)),
         (1u32..4, 1u32..3).prop_map(|(kernel, stride)| pool(kernel, stride, kernel / 2)),
         Just(LayerKind::Relu),
+        Just(batch_norm()),
         Just(LayerKind::LayerNorm(model::LayerNorm {
             eps: 1e-5,
             affine: true
@@ -399,3 +372,5 @@ proptest! {
         }
     }
 }
+
+mod norms;

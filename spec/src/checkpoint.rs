@@ -28,7 +28,7 @@ pub struct CheckpointManifest {
     pub data: DataFacts,
     /// Shape and offset constants of preprocessing.
     pub preprocessing: Preprocessing,
-    /// The flat sections of S, in order: `parameters`, then the optimiser's.
+    /// The flat sections of S, in order: `parameters`, then the optimiser's, then `running_statistics` where there are any.
     pub sections: Vec<Section>,
     /// The digest of all of S, as ranks compute it.
     pub state_digest: String,

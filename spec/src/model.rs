@@ -34,6 +34,9 @@ pub enum LayerKind {
     AvgPool2d(AvgPool2d),
     /// The mean of each channel: `(C, H, W)` to `(C)`.
     GlobalAvgPool,
+    /// Normalisation of each channel over the microbatch, and by running statistics in evaluation, as PyTorch's
+    /// `BatchNorm1d` and `BatchNorm2d`.
+    BatchNorm(BatchNorm),
     /// Normalisation over each whole sample, as PyTorch's `LayerNorm` of the sample's shape.
     LayerNorm(LayerNorm),
     /// Normalisation over groups of channels of each sample, as PyTorch's `GroupNorm`.
@@ -179,6 +182,15 @@ pub struct AvgPool2d {
     pub padding: Pair,
 }
 
+/// Normalisation of channels over samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchNorm {
+    /// Added to the variance.
+    pub eps: f64,
+    /// How much of the running statistics each step replaces.
+    pub momentum: f64,
+}
+
 /// Normalisation over each sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerNorm {
@@ -208,6 +220,7 @@ impl LayerKind {
             LayerKind::MaxPool2d(_) => "max_pool2d",
             LayerKind::AvgPool2d(_) => "avg_pool2d",
             LayerKind::GlobalAvgPool => "global_avg_pool",
+            LayerKind::BatchNorm(_) => "batch_norm",
             LayerKind::LayerNorm(_) => "layer_norm",
             LayerKind::GroupNorm(_) => "group_norm",
             LayerKind::Relu => "relu",

@@ -26,17 +26,20 @@ impl<T: Float> Engine<T> {
     /// # Panics
     /// If the plan is not for training.
     pub fn apply(&mut self, lr: f64) -> StepResult {
-        let (record, plan) = (self.record(), &self.views.plan);
+        let record = self.record();
         let (_, tail) = self.views.record();
         let Tail {
             loss,
             correct,
             samples,
+            paired,
         } = Tail::read(&self.device.bytes(record)[tail..]);
         if samples == 0 {
             self.device.bytes_mut(record).fill(0);
         }
+        self.apply_statistics(samples, paired);
         let divisor = samples.max(1) as f64;
+        let plan = &self.views.plan;
         let view = |buffer| self.views.words(buffer, plan.parameter_count);
         let gradient = View {
             bytes: plan.parameter_count * self.views.size,

@@ -4,8 +4,8 @@ use engine::Engine;
 use spec::model::LayerKind::{Flatten, GlobalAvgPool, LogSoftmax, Relu, Softmax};
 
 use crate::networks::{
-    ADAM, Network, SGD, activations, average, classes, conv, gradient, group_norm, layer_norm,
-    linear, pool, simple_cnn, step,
+    ADAM, Network, SGD, activations, average, batch_norm, classes, conv, gradient, group_norm,
+    layer_norm, linear, pool, simple_cnn, step,
 };
 
 fn networks() -> Vec<Network> {
@@ -25,6 +25,19 @@ fn networks() -> Vec<Network> {
     activated.extend([Flatten, linear(301), Softmax, linear(40)]);
     activated.extend(activations());
     activated.extend([LogSoftmax, classes()]);
+    let batch_normalised = vec![
+        conv(12, [3, 3], [1, 1], [1, 1]),
+        batch_norm(),
+        Relu,
+        pool([2, 2], [2, 2], [0, 0]),
+        conv(70, [3, 3], [1, 1], [1, 1]),
+        batch_norm(),
+        Relu,
+        Flatten,
+        linear(333),
+        batch_norm(),
+        classes(),
+    ];
     let normalised = vec![
         conv(12, [3, 3], [1, 1], [1, 1]),
         group_norm(4, true),
@@ -41,6 +54,7 @@ fn networks() -> Vec<Network> {
     vec![
         simple_cnn([3, 32, 32], 12, 64, 19),
         Network::new(&[2, 9, 11], 5, 19, normalised),
+        Network::new(&[2, 9, 11], 5, 19, batch_normalised),
         Network::new(&[2, 9, 11], 5, 19, activated),
         Network::new(&[2, 11, 9], 5, 19, strided),
         Network::new(

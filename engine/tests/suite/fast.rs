@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use spec::model::LayerKind::{self, Flatten, GlobalAvgPool, Relu, Softmax};
 
 use crate::networks::{
-    Network, activations, average, classes, conv, gradient, group_norm, layer_norm, linear, pool,
-    simple_cnn,
+    Network, activations, average, batch_norm, classes, conv, gradient, group_norm, layer_norm,
+    linear, pool, simple_cnn,
 };
 
 fn any_window() -> impl Strategy<Value = LayerKind> {
@@ -58,6 +58,14 @@ fn assert_close(what: &str, fast: &[f64], plain: &[f64]) {
     }
 }
 
+/// What a microbatch leaves for running statistics.
+fn statistics<T: engine::Float>(engine: &Engine<T>) -> Vec<f64> {
+    let words: &[T] = bytemuck::cast_slice(engine.slot_bytes(0));
+    let plan = engine.plan();
+    let range = plan.parameter_count..plan.parameter_count + plan.statistic_count;
+    words[range].iter().map(|value| value.wide()).collect()
+}
+
 fn agrees(network: &Network, samples: usize) {
     let Ok(plan) = network.plan(Mode::Train) else {
         return;
@@ -65,6 +73,7 @@ fn agrees(network: &Network, samples: usize) {
     let mut fast = Engine::<f32>::new(plan.clone(), 1).unwrap();
     let mut plain = Engine::<f64>::reference(plan).unwrap();
     fast.initialize(3);
+    plain.initialize(3);
     for (wide, &narrow) in plain.parameters_mut().iter_mut().zip(fast.parameters()) {
         *wide = f64::from(narrow);
     }
@@ -79,6 +88,7 @@ fn agrees(network: &Network, samples: usize) {
     assert_close("logit", &logits, plain.logits(&wide, samples).unwrap());
     fast.train(&x, &labels, 0).unwrap();
     plain.train(&wide, &labels, 0).unwrap();
+    assert_close("sum", &statistics(&fast), &statistics(&plain));
     assert_close("gradient", &gradient(&fast, 0), &gradient(&plain, 0));
     let [one, other] = [
         fast.evaluate(&x, &labels).unwrap(),
@@ -105,6 +115,7 @@ fn normalised_networks_agree_with_the_plain_loops() {
                 group_norm(4, affine),
                 group_norm(12, affine),
                 layer_norm(affine),
+                batch_norm(),
             ] {
                 let kinds = vec![
                     first.clone(),
@@ -121,7 +132,11 @@ fn normalised_networks_agree_with_the_plain_loops() {
             }
         }
         for features in [5, 33, 300] {
-            let norm = layer_norm(affine);
+            let norm = if affine {
+                layer_norm(true)
+            } else {
+                batch_norm()
+            };
             let kinds = vec![
                 linear(features),
                 norm.clone(),

@@ -15,3 +15,5 @@ mod optimizers;
 mod pytorch;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod running;

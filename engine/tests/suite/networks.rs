@@ -5,8 +5,8 @@ use plan::{Mode, Plan, Request, plan};
 use spec::Shape;
 use spec::job::Optimizer;
 use spec::model::{
-    Activation, AvgPool2d, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear, MaxPool2d,
-    Model, Pair, Size,
+    Activation, AvgPool2d, BatchNorm, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
+    MaxPool2d, Model, Pair, Size,
 };
 use spec::random::{Purpose, Stream};
 
@@ -128,6 +128,13 @@ pub fn average(kernel: [u32; 2], stride: [u32; 2], padding: [u32; 2]) -> LayerKi
         kernel,
         stride,
         padding,
+    })
+}
+
+pub fn batch_norm() -> LayerKind {
+    LayerKind::BatchNorm(BatchNorm {
+        eps: 1e-5,
+        momentum: 0.1,
     })
 }
 

@@ -11,7 +11,7 @@ use spec::job::Optimizer;
 use spec::model::{Layer, LayerKind};
 
 use crate::networks::{
-    ADAM, ADAMW, Network, SGD, classes, conv, gradient, layer_norm, linear, pool, step,
+    ADAM, ADAMW, Network, SGD, batch_norm, classes, conv, gradient, layer_norm, linear, pool, step,
 };
 
 /// f64 agrees to about this much, relative to the largest value of a tensor (the folder's README).
@@ -68,6 +68,26 @@ pub fn network(name: &str) -> Network {
         usize,
         usize,
     ) = match name {
+        "batchnorm1d" => (
+            vec![batch_norm(), classes()],
+            vec![Some("bn"), Some("fc")],
+            &[6],
+            4,
+            7,
+        ),
+        "batchnorm2d" => {
+            let mut first = conv(4, [3, 3], [1, 1], [1, 1]);
+            if let LayerKind::Conv2d(conv) = &mut first {
+                conv.bias = false;
+            }
+            (
+                vec![first, batch_norm(), Relu, Flatten, classes()],
+                vec![Some("conv"), Some("bn"), None, None, Some("fc")],
+                &[2, 5, 5],
+                3,
+                5,
+            )
+        }
         "layernorm" => (
             vec![layer_norm(true), classes()],
             vec![Some("ln"), Some("fc")],
@@ -263,14 +283,27 @@ fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<T>) 
                 .for_each(|(place, value)| *place = value);
         }
 
+        for statistic in engine.plan().running_statistics.clone() {
+            let values = init.get(&statistic.name).into_iter().map(T::of);
+            engine.running_statistics_mut()[statistic.words]
+                .iter_mut()
+                .zip(values)
+                .for_each(|(place, value)| *place = value);
+        }
         let logits: Vec<f64> = engine
             .logits(&x, labels.len())
             .unwrap()
             .iter()
             .map(|value| value.wide())
             .collect();
-        let expected = file.get("out.logits");
-        assert_close("out.logits", &logits, &expected, relative(&expected));
+        let normalises = !engine.running_statistics().is_empty();
+        let key = if normalises {
+            "eval_out.logits"
+        } else {
+            "out.logits"
+        };
+        let expected = file.get(key);
+        assert_close(key, &logits, &expected, relative(&expected));
         engine.train(&x, &labels, 0).unwrap();
         let gradient: Vec<f64> = gradient(&engine, 0)
             .iter()
@@ -321,6 +354,29 @@ fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<T>) 
                     }
                 };
                 assert_named(&engine, &file, &flat, &key, &allowed);
+                for statistic in &engine.plan().running_statistics {
+                    let running = &engine.running_statistics()[statistic.words.clone()];
+                    let running: Vec<f64> = running.iter().map(|value| value.wide()).collect();
+                    let expected = file.get(&key(&statistic.name));
+                    assert_close(&statistic.name, &running, &expected, allowed(&expected));
+                    if number == 1 {
+                        let key = format!("buffers_after_forward.{}", statistic.name);
+                        let expected = file.get(&key);
+                        assert_close(&key, &running, &expected, relative(&expected));
+                    }
+                }
+            }
+            if number == 50 && normalises {
+                let key = format!("{optimizer_name}.step50.eval_out.logits");
+                let expected = file.get(&key);
+                let logits = engine.logits(&x, labels.len()).unwrap();
+                let logits: Vec<f64> = logits.iter().map(|value| value.wide()).collect();
+                let allowed = if wide {
+                    relative(&expected)
+                } else {
+                    F32_MULTIPLE * strayed * 8.0 * largest(&expected).max(1.0)
+                };
+                assert_close(&key, &logits, &expected, allowed);
             }
             if number == 10 {
                 for &(ours, theirs) in states {
@@ -355,6 +411,15 @@ fn the_mlp_gives_pytorchs_numbers() {
     committed::<f64>("mlp", fast);
     committed::<f32>("mlp", plain);
     committed::<f32>("mlp", fast);
+}
+
+#[test]
+fn batch_norms_give_pytorchs_numbers_in_training_and_evaluation() {
+    for name in ["batchnorm1d", "batchnorm2d"] {
+        committed::<f64>(name, fast);
+        committed::<f32>(name, plain);
+        committed::<f32>(name, fast);
+    }
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub(super) const LINEAR: &[&str] = &["units", "bias"];
 pub(super) const CONV2D: &[&str] = &["filters", "kernel", "stride", "padding", "bias"];
 pub(super) const POOL2D: &[&str] = &["kernel", "stride", "padding"];
 
+pub(super) const BATCH_NORM: &[&str] = &["eps", "momentum"];
 pub(super) const LAYER_NORM: &[&str] = &["eps", "affine"];
 pub(super) const GROUP_NORM: &[&str] = &["groups", "eps", "affine"];
 pub(super) const GELU: &[&str] = &["approximate"];
@@ -63,6 +64,7 @@ pub(super) const LAYERS: &[&str] = &[
     "max_pool2d",
     "avg_pool2d",
     "global_avg_pool",
+    "batch_norm",
     "layer_norm",
     "group_norm",
     "relu",
@@ -167,6 +169,7 @@ pub(super) fn of_layer(layer: &str) -> &'static [&'static str] {
         "linear" => LINEAR,
         "conv2d" => CONV2D,
         "max_pool2d" | "avg_pool2d" => POOL2D,
+        "batch_norm" => BATCH_NORM,
         "layer_norm" => LAYER_NORM,
         "group_norm" => GROUP_NORM,
         "gelu" => GELU,

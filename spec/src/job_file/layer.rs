@@ -110,6 +110,7 @@ fn bare(field: &Field<'_>, word: &str, found: &mut Found) -> Option<LayerKind> {
         "max_pool2d" => ("max_pool2d", "{ max_pool2d = 2 }"),
         "avg_pool2d" => ("avg_pool2d", "{ avg_pool2d = 2 }"),
         "global_avg_pool" => return Some(LayerKind::GlobalAvgPool),
+        "batch_norm" => return Some(normalization::bare_batch_norm()),
         "layer_norm" => return Some(normalization::bare_layer_norm()),
         "group_norm" => ("group_norm", "{ group_norm = 8 }"),
         _ => {
@@ -187,6 +188,7 @@ fn kind(word: &str, field: &Field<'_>, found: &mut Found) -> Option<LayerKind> {
         "conv2d" => conv2d(field, found).map(LayerKind::Conv2d),
         "max_pool2d" => max_pool2d(field, found).map(LayerKind::MaxPool2d),
         "avg_pool2d" => avg_pool2d(field, found).map(LayerKind::AvgPool2d),
+        "batch_norm" => normalization::batch_norm(field, found),
         "layer_norm" => normalization::layer_norm(field, found),
         "group_norm" => normalization::group_norm(field, found),
         "gelu" => activation::gelu(field, found).map(LayerKind::Activation),

@@ -5,11 +5,37 @@ use crate::job_file::field::{Field, Section};
 use crate::job_file::found::Found;
 use crate::job_file::keys;
 use crate::job_file::tree::Value;
-use crate::model::{GroupNorm, LayerKind, LayerNorm};
+use crate::model::{BatchNorm, GroupNorm, LayerKind, LayerNorm};
 
 const EPS: f64 = 1e-5;
+const MOMENTUM: f64 = 0.1;
 /// The largest number of groups.
 const MOST_GROUPS: u32 = 1 << 20;
+
+/// A batch norm that is its word alone.
+pub(super) fn bare_batch_norm() -> LayerKind {
+    LayerKind::BatchNorm(BatchNorm {
+        eps: EPS,
+        momentum: MOMENTUM,
+    })
+}
+
+/// The values of a batch norm.
+pub(super) fn batch_norm(field: &Field<'_>, found: &mut Found) -> Option<LayerKind> {
+    let section = field.section(keys::BATCH_NORM, found)?;
+    let share = Interval {
+        low: Bound::Closed(0.0),
+        high: Bound::Closed(1.0),
+    };
+    let eps = eps(&section, found);
+    let momentum = section.or("momentum", MOMENTUM, found, |field, found| {
+        field.number(share, found)
+    });
+    Some(LayerKind::BatchNorm(BatchNorm {
+        eps: eps?,
+        momentum: momentum?,
+    }))
+}
 
 /// A layer norm that is its word alone.
 pub(super) fn bare_layer_norm() -> LayerKind {

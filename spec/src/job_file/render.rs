@@ -186,6 +186,9 @@ fn entry(layer: &Layer) -> String {
         ),
         LayerKind::MaxPool2d(pool) => pooling(pool.kernel, pool.stride, pool.padding),
         LayerKind::AvgPool2d(pool) => pooling(pool.kernel, pool.stride, pool.padding),
+        LayerKind::BatchNorm(norm) => {
+            format!("{{ eps = {:?}, momentum = {:?} }}", norm.eps, norm.momentum)
+        }
         LayerKind::LayerNorm(norm) => {
             format!("{{ eps = {:?}, affine = {} }}", norm.eps, norm.affine)
         }

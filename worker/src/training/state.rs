@@ -14,6 +14,9 @@ use crate::depot::{Depot, lasting};
 /// Bytes of a full chunk of a checkpoint.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// The section of the running statistics.
+const RUNNING_STATISTICS: &str = "running_statistics";
+
 /// A checkpoint that was read whole.
 pub struct Restored {
     /// What it says of itself.
@@ -36,9 +39,11 @@ impl Training {
     pub(super) fn save(&self, attempt: AttemptId) -> Result<Digest, Failure> {
         let mut chunks: Vec<&[u8]> = Vec::new();
         let sections = [("parameters", self.engine.parameters())];
+        let running = [(RUNNING_STATISTICS, self.engine.running_statistics())];
         let sections = sections
             .into_iter()
             .chain(self.engine.optimizer_state())
+            .chain(running.into_iter().filter(|(_, words)| !words.is_empty()))
             .map(|(name, words)| {
                 let parts: Vec<&[u8]> = bytemuck::cast_slice::<f32, u8>(words)
                     .chunks(CHUNK_BYTES)
@@ -106,6 +111,10 @@ pub fn load(
     fill("parameters", engine.parameters_mut(), depot, manifest)?;
     for (name, words) in engine.optimizer_state_mut() {
         fill(name, words, depot, manifest)?;
+    }
+    let running = engine.running_statistics_mut();
+    if !running.is_empty() {
+        fill(RUNNING_STATISTICS, running, depot, manifest)?;
     }
     engine.set_step(manifest.step);
     let state_digest = digest(engine, manifest.commit, &manifest.watch);

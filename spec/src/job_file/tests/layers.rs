@@ -47,6 +47,7 @@ fn layers_are_checked_one_by_one() {
         ("[{ leaky_relu = -0.1 }]", "26: model.layers[0].leaky_relu: expected a number of at least 0.0 and at most 1000000.0, got -0.1".to_string()),
         ("[{ elu = { alpha = nan } }]", "29: model.layers[0].elu.alpha: expected a number of at least 0.0 and at most 1000000.0, got nan".to_string()),
         ("[\"group_norm\"]", "11: model.layers[0]: \"group_norm\" needs values, as { group_norm = 8 }".to_string()),
+        ("[{ batch_norm = { momentum = 1.5 } }]", "39: model.layers[0].batch_norm.momentum: expected a number of at least 0.0 and at most 1.0, got 1.5".to_string()),
         ("[{ layer_norm = { eps = 0 } }]", "34: model.layers[0].layer_norm.eps: expected a number of at least 1e-30 and at most 1.0, got 0".to_string()),
         ("[{ avg_pool2d = { kernel = 2, padding = 2 } }]", "50: model.layers[0].avg_pool2d.padding: padding of 2 is more than half the kernel of 2: at most 1".to_string()),
         ("[{ swish = 3 }]", "21: model.layers[0].swish: expected \"swish\" alone or { swish = {} }, since it takes no values, got 3".to_string()),

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use crate::model::{
-    Activation, AvgPool2d, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear, MaxPool2d,
-    Model, Pair, Size,
+    Activation, AvgPool2d, BatchNorm, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
+    MaxPool2d, Model, Pair, Size,
 };
 
 fn pair(from: u32, to: u32) -> impl Strategy<Value = Pair> {
@@ -61,6 +61,8 @@ fn kind() -> impl Strategy<Value = LayerKind> {
     let eps = || prop_oneof![1e-30..1.0, Just(1e-5)];
     let layer_norm = (eps(), any::<bool>())
         .prop_map(|(eps, affine)| LayerKind::LayerNorm(LayerNorm { eps, affine }));
+    let batch_norm = (eps(), prop_oneof![0.0..1.0, Just(1.0)])
+        .prop_map(|(eps, momentum)| LayerKind::BatchNorm(BatchNorm { eps, momentum }));
     let group_norm = (1u32..=1 << 20, eps(), any::<bool>()).prop_map(|(groups, eps, affine)| {
         LayerKind::GroupNorm(GroupNorm {
             groups,
@@ -93,6 +95,7 @@ fn kind() -> impl Strategy<Value = LayerKind> {
         conv2d,
         max_pool2d,
         avg_pool2d,
+        batch_norm,
         layer_norm,
         group_norm,
         activation.prop_map(LayerKind::Activation),

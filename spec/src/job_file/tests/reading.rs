@@ -5,8 +5,8 @@ use crate::job::{
 };
 use crate::job_file::{layer_positions, parse, parse_split, render};
 use crate::model::{
-    Activation, AvgPool2d, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear, MaxPool2d,
-    Model, Pair, Size,
+    Activation, AvgPool2d, BatchNorm, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
+    MaxPool2d, Model, Pair, Size,
 };
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
 use crate::watch::{EarlyStopping, Monitor};
@@ -232,13 +232,21 @@ fn average_poolings_and_norms_have_a_main_value_or_a_table() {
     assert_eq!(
         kinds(
             r#"[{ avg_pool2d = 3 }, { avg_pool2d = { kernel = 4, stride = 1, padding = 2 } }, "global_avg_pool",
-                "layer_norm", { layer_norm = { eps = 1e-3, affine = false } }, { group_norm = 4 },
+                "batch_norm", { batch_norm = { momentum = 0.25 } }, "layer_norm", { layer_norm = { eps = 1e-3, affine = false } }, { group_norm = 4 },
                 { group_norm = { groups = 2, eps = 0.5 } }]"#
         ),
         [
             average(3, 3, 0),
             average(4, 1, 2),
             LayerKind::GlobalAvgPool,
+            LayerKind::BatchNorm(BatchNorm {
+                eps: 1e-5,
+                momentum: 0.1,
+            }),
+            LayerKind::BatchNorm(BatchNorm {
+                eps: 1e-5,
+                momentum: 0.25,
+            }),
             layer(1e-5, true),
             layer(1e-3, false),
             group(4, 1e-5, true),
