@@ -17,3 +17,5 @@ mod pytorch;
 mod refusals;
 #[cfg(test)]
 mod running;
+#[cfg(test)]
+mod tensors;

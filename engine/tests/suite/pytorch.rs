@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use engine::{Engine, Float};
 use plan::Mode;
-use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use spec::job::Optimizer;
 use spec::model::{Layer, LayerKind};
@@ -13,6 +12,7 @@ use spec::model::{Layer, LayerKind};
 use crate::networks::{
     ADAM, ADAMW, Network, SGD, batch_norm, classes, conv, gradient, layer_norm, linear, pool, step,
 };
+use crate::tensors::Tensors;
 
 /// f64 agrees to about this much, relative to the largest value of a tensor (the folder's README).
 pub const F64: f64 = 1e-10;
@@ -119,51 +119,6 @@ pub fn network(name: &str) -> Network {
     };
     network.model.layers = kinds.into_iter().zip(names).map(layer).collect();
     network
-}
-
-/// A file of tensors, all read as f64.
-pub struct Tensors {
-    bytes: Vec<u8>,
-}
-
-impl Tensors {
-    pub fn open(path: &Path) -> Tensors {
-        Tensors {
-            bytes: std::fs::read(path)
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
-        }
-    }
-
-    fn find(&self, key: &str) -> Option<Vec<f64>> {
-        let tensors = SafeTensors::deserialize(&self.bytes).expect("a safetensors file");
-        let tensor = tensors.tensor(key).ok()?;
-        let data = tensor.data();
-        Some(match tensor.dtype() {
-            Dtype::F32 => data
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|&bytes| f64::from(f32::from_le_bytes(bytes)))
-                .collect(),
-            Dtype::F64 => data
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .map(|&bytes| f64::from_le_bytes(bytes))
-                .collect(),
-            Dtype::I64 => data
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .map(|&bytes| i64::from_le_bytes(bytes) as f64)
-                .collect(),
-            other => panic!("{key} has type {other:?}"),
-        })
-    }
-
-    pub fn get(&self, key: &str) -> Vec<f64> {
-        self.find(key).unwrap_or_else(|| panic!("no tensor {key}"))
-    }
 }
 
 pub fn assert_close(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {

@@ -1,8 +1,11 @@
-//! Mistakes in the list of layers.
+//! The list of layers: what is read, and what is refused.
 
 use super::{SMALL, mistakes_of};
 use crate::job_file::spelling::listed;
 use crate::job_file::{keys, parse};
+use crate::model::{
+    Activation, AvgPool2d, BatchNorm, Gelu, GroupNorm, LayerKind, LayerNorm, MaxPool2d, Pair,
+};
 
 /// The mistakes of the small file with these layers, without their place in the file.
 fn layers(layers: &str) -> Vec<String> {
@@ -69,4 +72,101 @@ fn the_number_of_layers_is_bounded() {
     );
     let text = SMALL.replace(r#"["flatten", { linear = "classes" }]"#, &many(10_000));
     assert_eq!(parse(&text).expect("a job").model.layers.len(), 10_000);
+}
+
+/// The layers of the small job with others in their place.
+fn kinds(layers: &str) -> Vec<LayerKind> {
+    let text = SMALL.replace(r#"["flatten", { linear = "classes" }]"#, layers);
+    let layers = parse(&text).expect("a job").model.layers;
+    layers.into_iter().map(|layer| layer.kind).collect()
+}
+
+#[test]
+fn an_activation_is_a_word_or_has_its_value() {
+    let read = kinds(
+        r#"["gelu", { gelu = "tanh" }, { gelu = { approximate = "erf" } }, "silu", "swish", "leaky_relu",
+            { leaky_relu = 0.2 }, { elu = {} }, { elu = { alpha = 2 } }, { softplus = {} }]"#,
+    );
+    let expected = [
+        Activation::Gelu(Gelu::Erf),
+        Activation::Gelu(Gelu::Tanh),
+        Activation::Gelu(Gelu::Erf),
+        Activation::Silu,
+        Activation::Silu,
+        Activation::LeakyRelu { slope: 0.01 },
+        Activation::LeakyRelu { slope: 0.2 },
+        Activation::Elu { alpha: 1.0 },
+        Activation::Elu { alpha: 2.0 },
+        Activation::Softplus,
+    ];
+    assert_eq!(read, expected.map(LayerKind::Activation));
+    assert_eq!(
+        kinds(r#"["softmax", { log_softmax = {} }]"#),
+        [LayerKind::Softmax, LayerKind::LogSoftmax]
+    );
+}
+
+#[test]
+fn a_pooling_steps_by_its_kernel_unless_told_otherwise() {
+    let pool = |kernel, padding| {
+        LayerKind::MaxPool2d(MaxPool2d {
+            kernel,
+            stride: kernel,
+            padding,
+        })
+    };
+    let zero = Pair::both(0);
+    assert_eq!(
+        kinds(
+            "[{ max_pool2d = 2 }, { max_pool2d = [2, 3] }, { max_pool2d = { kernel = 4, padding = 2 } }]"
+        ),
+        [
+            pool(Pair::both(2), zero),
+            pool(Pair { h: 2, w: 3 }, zero),
+            pool(Pair::both(4), Pair::both(2))
+        ]
+    );
+}
+
+#[test]
+fn average_poolings_and_norms_have_a_main_value_or_a_table() {
+    let average = |kernel, stride, padding| {
+        LayerKind::AvgPool2d(AvgPool2d {
+            kernel: Pair::both(kernel),
+            stride: Pair::both(stride),
+            padding: Pair::both(padding),
+        })
+    };
+    let layer = |eps, affine| LayerKind::LayerNorm(LayerNorm { eps, affine });
+    let group = |groups, eps, affine| {
+        LayerKind::GroupNorm(GroupNorm {
+            groups,
+            eps,
+            affine,
+        })
+    };
+    assert_eq!(
+        kinds(
+            r#"[{ avg_pool2d = 3 }, { avg_pool2d = { kernel = 4, stride = 1, padding = 2 } }, "global_avg_pool",
+                "batch_norm", { batch_norm = { momentum = 0.25 } }, "layer_norm", { layer_norm = { eps = 1e-3, affine = false } }, { group_norm = 4 },
+                { group_norm = { groups = 2, eps = 0.5 } }]"#
+        ),
+        [
+            average(3, 3, 0),
+            average(4, 1, 2),
+            LayerKind::GlobalAvgPool,
+            LayerKind::BatchNorm(BatchNorm {
+                eps: 1e-5,
+                momentum: 0.1,
+            }),
+            LayerKind::BatchNorm(BatchNorm {
+                eps: 1e-5,
+                momentum: 0.25,
+            }),
+            layer(1e-5, true),
+            layer(1e-3, false),
+            group(4, 1e-5, true),
+            group(2, 0.5, true),
+        ]
+    );
 }
