@@ -51,6 +51,7 @@ fn networks() -> Vec<Network> {
     let sgd = Optimizer::Sgd {
         lr: 0.01,
         momentum: 0.9,
+        nesterov: false,
         weight_decay: 0.0,
     };
     let adam = Optimizer::Adam {

@@ -25,7 +25,7 @@ pub struct Admitted {
 /// Checks a job against the datasets that `lookup` knows.
 ///
 /// # Errors
-/// An unknown dataset or split, splits that differ, or a model that does not fit.
+/// An unknown dataset or split, splits that differ, a schedule longer than the run, or a model that does not fit.
 pub fn admit<E: From<Error>>(
     lookup: impl Fn(&SplitRef) -> Result<DatasetManifest, E>,
     mut job: Job,
@@ -62,6 +62,9 @@ pub fn admit<E: From<Error>>(
             batch_size: job.training.batch_size,
         }
         .into());
+    }
+    if let Some(too_long) = job.training.lr_schedule.exceeds(job.run(rows)) {
+        return Err(Error::ScheduleTooLong(too_long).into());
     }
     let mut reads = vec![Reads {
         manifest: &train,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use spec::schedule::TooLong;
 use spec::{AttemptId, Digest, JobId};
 
 /// What can go wrong in the coordinator.
@@ -70,6 +71,12 @@ pub enum Error {
         /// `shape`, `classes` or `element type`.
         difference: &'static str,
     },
+    /// A schedule that takes at least as long as the run.
+    #[error(
+        "{key} = {value} is not below the {length} {unit} of the run: lower it, or train for longer",
+        key = .0.key, value = .0.value, length = .0.length, unit = .0.unit
+    )]
+    ScheduleTooLong(TooLong),
     /// `drop_last` with fewer rows than a batch.
     #[error(
         "{rows} training rows make no full batch of {batch_size}: lower training.batch_size or set training.drop_last = false"

@@ -110,6 +110,7 @@ fn status(error: &Error) -> Status {
         | Error::NoCheckpoint { .. } => Code::NotFound,
         Error::SplitsDiffer { .. }
         | Error::NoFullBatch { .. }
+        | Error::ScheduleTooLong(_)
         | Error::Plan(_)
         | Error::BadName { .. }
         | Error::MissingChunk { .. }

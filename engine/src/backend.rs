@@ -2,33 +2,23 @@
 //! device's arena, placed by the plan, so that a layer is written once for all devices. Operands of one call do not
 //! overlap.
 
-use plan::{Dense, MaxPool2d, Window};
+use plan::{AvgPool2d, BatchNorm, Dense, GroupNorm, MaxPool2d, Softmax, Window};
+use spec::model::Activation;
 
-/// A stretch of a device's arena.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct View {
-    /// Where it begins, in bytes.
-    pub offset: usize,
-    /// How long it is, in bytes.
-    pub bytes: usize,
-}
-
-impl View {
-    /// Nothing.
-    pub const EMPTY: View = View {
-        offset: 0,
-        bytes: 0,
-    };
-}
+pub(crate) use crate::operands::{
+    Adagrad, AdagradOperands, Adam, AdamOperands, BatchNormBackward, BatchNormForward, Gradient,
+    GroupNormBackward, GroupNormForward, LinearBackward, LinearForward, RmsProp, RmsPropOperands,
+    Sgd, SgdOperands, View, WindowBackward, WindowForward,
+};
 
 /// All families.
 pub(crate) trait Backend:
-    Memory + MatMul + Windows + Pointwise + RowWise + Reduce + Update + Send + Sync
+    Memory + MatMul + Windows + Pointwise + Channel + RowWise + Reduce + Update + Send + Sync
 {
 }
 
-impl<B: Memory + MatMul + Windows + Pointwise + RowWise + Reduce + Update + Send + Sync> Backend
-    for B
+impl<B: Memory + MatMul + Windows + Pointwise + Channel + RowWise + Reduce + Update + Send + Sync>
+    Backend for B
 {
 }
 
@@ -52,40 +42,6 @@ pub(crate) trait MatMul {
     /// The gradients of weight and bias, and of the input where it is asked for. Where the stage has a relu, the gradient
     /// of its output is first set to 0 in place wherever the output is at most 0.
     fn linear_backward(&mut self, dense: &Dense, samples: usize, at: LinearBackward);
-}
-
-/// Operands of a linear stage's forward pass.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LinearForward {
-    /// `(N, inputs)`
-    pub x: View,
-    /// `(outputs, inputs)`
-    pub weight: View,
-    /// `(outputs)`
-    pub bias: Option<View>,
-    /// `(N, outputs)`
-    pub y: View,
-}
-
-/// Operands of a linear stage's backward pass.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LinearBackward {
-    /// `(N, inputs)`
-    pub x: View,
-    /// `(outputs, inputs)`
-    pub weight: View,
-    /// `(N, outputs)`, where the stage has a relu: else its memory may be another's by now.
-    pub y: Option<View>,
-    /// `(N, outputs)`
-    pub y_gradient: View,
-    /// `(outputs, inputs)`
-    pub weight_gradient: View,
-    /// `(outputs)`
-    pub bias_gradient: Option<View>,
-    /// `(N, inputs)`
-    pub x_gradient: Option<View>,
-    /// What the plan grants.
-    pub work: View,
 }
 
 /// Windows that slide over height and width.
@@ -116,46 +72,18 @@ pub(crate) trait Windows {
         indices: View,
         x_gradient: View,
     );
-}
 
-/// Operands of a window stage's forward pass.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WindowForward {
-    /// `(N, C, H, W)`
-    pub x: View,
-    /// `(filters, C, kernel h, kernel w)`
-    pub weight: View,
-    /// `(filters)`
-    pub bias: Option<View>,
-    /// `(N, filters, H', W')`, pooled where the stage pools.
-    pub y: View,
-    /// Like `y`, where the stage pools and a backward pass follows.
-    pub indices: Option<View>,
-    /// What the plan grants.
-    pub work: View,
-}
+    /// The mean of each window.
+    fn average_forward(&mut self, pool: &AvgPool2d, samples: usize, x: View, y: View);
 
-/// Operands of a window stage's backward pass.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WindowBackward {
-    /// `(N, C, H, W)`
-    pub x: View,
-    /// `(filters, C, kernel h, kernel w)`
-    pub weight: View,
-    /// `(N, filters, H', W')`, where the stage has a relu: else its memory may be another's by now.
-    pub y: Option<View>,
-    /// `(N, filters, H', W')`
-    pub y_gradient: View,
-    /// Like `y`, where the stage pools.
-    pub indices: Option<View>,
-    /// Like `weight`.
-    pub weight_gradient: View,
-    /// `(filters)`
-    pub bias_gradient: Option<View>,
-    /// Like `x`.
-    pub x_gradient: Option<View>,
-    /// What the plan grants.
-    pub work: View,
+    /// Each output's gradient, in equal parts to all places of its window.
+    fn average_backward(
+        &mut self,
+        pool: &AvgPool2d,
+        samples: usize,
+        y_gradient: View,
+        x_gradient: View,
+    );
 }
 
 /// One value at a time.
@@ -165,6 +93,37 @@ pub(crate) trait Pointwise {
 
     /// The gradient, set to 0 in place wherever the relu's output is at most 0.
     fn relu_backward(&mut self, y: View, gradient: View);
+
+    /// An activation of `x`, or of `y` itself in place.
+    fn activation_forward(&mut self, activation: &Activation, x: Option<View>, y: View);
+
+    /// The gradient, multiplied in place by the derivative at `values`: what came in or what went out, as
+    /// [`plan::StageKind::reads_input`] says.
+    fn activation_backward(&mut self, activation: &Activation, values: View, gradient: View);
+}
+
+/// One channel at a time, over all samples.
+pub(crate) trait Channel {
+    /// Each channel without its mean over the microbatch and divided by its deviation, then scaled and moved. Writes mean and
+    /// biased variance.
+    fn batch_norm_train(&mut self, norm: &BatchNorm, samples: usize, at: BatchNormForward);
+
+    /// The same by the statistics that are there.
+    fn batch_norm_evaluate(&mut self, norm: &BatchNorm, samples: usize, at: BatchNormForward);
+
+    /// The gradients of weight and bias, the sums that running statistics are made of, and then the gradient of the input, in
+    /// place.
+    fn batch_norm_backward(&mut self, norm: &BatchNorm, samples: usize, at: BatchNormBackward);
+
+    /// Moves running statistics towards the means of sums: `[for means, for variances]` what each is divided by; statistics
+    /// whose divisor is 0 stay.
+    fn batch_norm_update(
+        &mut self,
+        norm: &BatchNorm,
+        divisors: [u64; 2],
+        sums: View,
+        running: View,
+    );
 }
 
 /// One row at a time.
@@ -173,6 +132,19 @@ pub(crate) trait RowWise {
     /// equals) at their label. Writes the gradient of the sum where it is asked for. Labels are below the row's length.
     fn cross_entropy(&mut self, logits: View, labels: &[u32], gradient: Option<View>)
     -> (f64, u64);
+
+    /// The softmax of each row of `x`, or of `y` itself in place.
+    fn softmax_forward(&mut self, softmax: &Softmax, x: Option<View>, y: View);
+
+    /// Each group of each sample without its mean and divided by its deviation, then scaled and moved; in place where there is
+    /// no `x`.
+    fn group_norm_forward(&mut self, norm: &GroupNorm, samples: usize, at: GroupNormForward);
+
+    /// The gradients of weight and bias, and then of the input, in place.
+    fn group_norm_backward(&mut self, norm: &GroupNorm, samples: usize, at: GroupNormBackward);
+
+    /// The gradient of each row from that of its softmax `y`, in place.
+    fn softmax_backward(&mut self, softmax: &Softmax, y: View, gradient: View);
 }
 
 /// Sums over flat buffers, in fixed blocks whatever the number of threads.
@@ -184,50 +156,17 @@ pub(crate) trait Reduce {
     fn digest(&self, words: View, number: u64) -> [u64; 2];
 }
 
-/// One pass over all parameters.
+/// One pass over all parameters. What a first step finds as state is 0.
 pub(crate) trait Update {
-    /// PyTorch's SGD (dampening 0) on `gradient / divisor`.
+    /// PyTorch's SGD (dampening 0).
     fn sgd(&mut self, sgd: &Sgd, at: SgdOperands);
 
-    /// PyTorch's Adam on `gradient / divisor`.
+    /// PyTorch's Adam and AdamW.
     fn adam(&mut self, adam: &Adam, at: AdamOperands);
-}
 
-/// Numbers of one step of SGD.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sgd {
-    pub lr: f64,
-    pub momentum: f64,
-    pub weight_decay: f64,
-    pub divisor: f64,
-}
+    /// PyTorch's RMSprop, not centred.
+    fn rmsprop(&mut self, rmsprop: &RmsProp, at: RmsPropOperands);
 
-/// Operands of one step of SGD, all of one length.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SgdOperands {
-    pub parameters: View,
-    pub gradient: View,
-    pub momentum: Option<View>,
-}
-
-/// Numbers of one step of Adam.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Adam {
-    pub betas: [f64; 2],
-    pub eps: f64,
-    pub weight_decay: f64,
-    pub divisor: f64,
-    /// `lr / (1 - beta1^step)`
-    pub step_size: f64,
-    /// `sqrt(1 - beta2^step)`
-    pub second_correction: f64,
-}
-
-/// Operands of one step of Adam, all of one length.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AdamOperands {
-    pub parameters: View,
-    pub gradient: View,
-    pub first_moment: View,
-    pub second_moment: View,
+    /// PyTorch's Adagrad.
+    fn adagrad(&mut self, adagrad: &Adagrad, at: AdagradOperands);
 }

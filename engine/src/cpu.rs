@@ -2,8 +2,10 @@
 //! crate with `unsafe`.
 
 pub(crate) mod arena;
+mod channel;
 mod class;
 pub(crate) mod device;
+mod functions;
 mod layout;
 mod matmul;
 mod pointwise;
@@ -13,6 +15,7 @@ mod rowwise;
 mod shared;
 mod update;
 mod wide;
+mod wide_norm;
 mod window;
 
 pub use class::device_class;

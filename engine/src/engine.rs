@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 mod fold;
+mod running;
 mod state;
 
 use std::any::TypeId;
@@ -16,9 +17,12 @@ use crate::cpu::arena::Arena;
 use crate::cpu::device::Cpu;
 use crate::error::Error;
 use crate::float::Float;
+use crate::layers::batch_norm::Pass;
 use crate::layers::cross_entropy::{self, Sums};
 use crate::layers::views::Views;
-use crate::layers::{conv2d, linear, max_pool2d, relu};
+use crate::layers::{
+    activation, avg_pool2d, batch_norm, conv2d, group_norm, linear, max_pool2d, relu, softmax,
+};
 use crate::pool::Pool;
 use crate::record::Tail;
 use crate::reference::device::Reference;
@@ -114,7 +118,7 @@ impl<T: Float> Engine<T> {
         let pool = Arc::clone(&self.pool);
         Ok(pool.enter(|| {
             let started = Instant::now();
-            self.forward(x, labels.len());
+            self.forward(x, labels.len(), Pass::Train);
             let sums = cross_entropy::forward_backward(&mut *self.device, &self.views, labels);
             let forward = started.elapsed();
             self.backward(labels.len(), slot);
@@ -132,6 +136,7 @@ impl<T: Float> Engine<T> {
                 loss,
                 correct,
                 samples,
+                paired: if samples > 1 { samples } else { 0 },
             }
             .write(self.device.bytes_mut(tail));
             Times {
@@ -150,7 +155,7 @@ impl<T: Float> Engine<T> {
         self.check_labels(labels)?;
         let pool = Arc::clone(&self.pool);
         Ok(pool.enter(|| {
-            self.forward(x, labels.len());
+            self.forward(x, labels.len(), Pass::Evaluate);
             cross_entropy::forward(&mut *self.device, &self.views, labels)
         }))
     }
@@ -162,7 +167,7 @@ impl<T: Float> Engine<T> {
     pub fn logits(&mut self, x: &[T], samples: usize) -> Result<&[T], Error> {
         self.check(x, samples)?;
         let pool = Arc::clone(&self.pool);
-        pool.enter(|| self.forward(x, samples));
+        pool.enter(|| self.forward(x, samples, Pass::Evaluate));
         let plan = &self.views.plan;
         let view = self.views.words(plan.places.logits, samples * plan.classes);
         Ok(bytemuck::cast_slice(self.device.bytes(view)))
@@ -199,7 +204,7 @@ impl<T: Float> Engine<T> {
         }
     }
 
-    fn forward(&mut self, x: &[T], samples: usize) {
+    fn forward(&mut self, x: &[T], samples: usize, pass: Pass) {
         let input = self.views.words(self.views.plan.places.input, x.len());
         self.device
             .bytes_mut(input)
@@ -210,7 +215,22 @@ impl<T: Float> Engine<T> {
                 StageKind::Window(window) => conv2d::forward(device, views, stage, window, samples),
                 StageKind::Dense(dense) => linear::forward(device, views, stage, dense, samples),
                 StageKind::Pool(pool) => max_pool2d::forward(device, views, stage, pool, samples),
+                StageKind::Average(pool) => {
+                    avg_pool2d::forward(device, views, stage, pool, samples)
+                }
+                StageKind::BatchNorm(norm) => {
+                    batch_norm::forward(device, views, stage, norm, samples, pass)
+                }
+                StageKind::GroupNorm(norm) => {
+                    group_norm::forward(device, views, stage, norm, samples)
+                }
                 StageKind::Relu => relu::forward(device, views, stage, samples),
+                StageKind::Activation(activation) => {
+                    activation::forward(device, views, stage, activation, samples)
+                }
+                StageKind::Softmax(softmax) => {
+                    softmax::forward(device, views, stage, softmax, samples)
+                }
             }
         }
     }
@@ -233,7 +253,22 @@ impl<T: Float> Engine<T> {
                     linear::backward(device, views, stage, dense, samples, slot)
                 }
                 StageKind::Pool(pool) => max_pool2d::backward(device, views, stage, pool, samples),
+                StageKind::Average(pool) => {
+                    avg_pool2d::backward(device, views, stage, pool, samples)
+                }
+                StageKind::BatchNorm(norm) => {
+                    batch_norm::backward(device, views, stage, norm, samples, slot)
+                }
+                StageKind::GroupNorm(norm) => {
+                    group_norm::backward(device, views, stage, norm, samples, slot)
+                }
                 StageKind::Relu => relu::backward(device, views, stage, samples),
+                StageKind::Activation(activation) => {
+                    activation::backward(device, views, stage, activation, samples)
+                }
+                StageKind::Softmax(softmax) => {
+                    softmax::backward(device, views, stage, softmax, samples)
+                }
             }
         }
     }

@@ -36,8 +36,17 @@ pub trait Float:
     /// `eˣ`.
     fn exponential(self) -> Self;
 
+    /// `eˣ - 1`, exact near 0.
+    fn exponential_less_one(self) -> Self;
+
     /// The natural logarithm.
     fn logarithm(self) -> Self;
+
+    /// `ln(1 + x)`, exact near 0.
+    fn logarithm_of_one_more(self) -> Self;
+
+    /// `1 - erf(x)`, exact far from 0.
+    fn error_complement(self) -> Self;
 
     /// The bits, in the low half for f32.
     fn word(self) -> u64;
@@ -67,8 +76,20 @@ impl Float for f32 {
         libm::expf(self)
     }
 
+    fn exponential_less_one(self) -> f32 {
+        libm::expm1f(self)
+    }
+
     fn logarithm(self) -> f32 {
         libm::logf(self)
+    }
+
+    fn logarithm_of_one_more(self) -> f32 {
+        libm::log1pf(self)
+    }
+
+    fn error_complement(self) -> f32 {
+        libm::erfcf(self)
     }
 
     fn word(self) -> u64 {
@@ -105,8 +126,20 @@ impl Float for f64 {
         libm::exp(self)
     }
 
+    fn exponential_less_one(self) -> f64 {
+        libm::expm1(self)
+    }
+
     fn logarithm(self) -> f64 {
         libm::log(self)
+    }
+
+    fn logarithm_of_one_more(self) -> f64 {
+        libm::log1p(self)
+    }
+
+    fn error_complement(self) -> f64 {
+        libm::erfc(self)
     }
 
     fn word(self) -> u64 {

@@ -17,5 +17,6 @@ pub(crate) fn initialize<T: Float>(
         Init::Uniform { bound } => {
             words.fill_with(|| T::of((2.0 * stream.next_f64() - 1.0) * bound))
         }
+        Init::Constant { value } => words.fill(T::of(value)),
     }
 }

@@ -17,6 +17,8 @@ mod error;
 mod float;
 mod init;
 mod layers;
+mod operands;
+mod optimizer;
 mod pool;
 mod record;
 mod reference;

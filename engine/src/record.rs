@@ -1,4 +1,4 @@
-//! Records: a flat gradient sum, and behind it the tail of sums that are no gradient. Records are added element by
+//! Records: a flat gradient sum, sums of statistics, and behind them the tail of sums of other types. Records are added element by
 //! element, so that a fold may cut them anywhere between elements.
 
 use crate::float::Float;
@@ -12,6 +12,8 @@ pub(crate) struct Tail {
     pub correct: u64,
     /// Samples: what the sums are divided by.
     pub samples: u64,
+    /// Samples of microbatches of at least two: those whose statistics over samples have a variance.
+    pub paired: u64,
 }
 
 impl Tail {
@@ -24,15 +26,18 @@ impl Tail {
             loss: f64::from_bits(word(0)),
             correct: word(1),
             samples: word(2),
+            paired: word(3),
         }
     }
 
     /// Writes the tail of a record.
     pub fn write(self, tail: &mut [u8]) {
-        for (place, word) in
-            tail.chunks_exact_mut(8)
-                .zip([self.loss.to_bits(), self.correct, self.samples])
-        {
+        for (place, word) in tail.chunks_exact_mut(8).zip([
+            self.loss.to_bits(),
+            self.correct,
+            self.samples,
+            self.paired,
+        ]) {
             place.copy_from_slice(&word.to_le_bytes());
         }
     }
@@ -110,6 +115,7 @@ mod tests {
                 loss: 0.25,
                 correct: u64::MAX,
                 samples: 3,
+                paired: 3,
             },
         );
         add_record(
@@ -122,6 +128,7 @@ mod tests {
                     loss: 0.5,
                     correct: 2,
                     samples: 1 << 40,
+                    paired: 0,
                 },
             ),
         );
@@ -134,7 +141,8 @@ mod tests {
             Tail {
                 loss: 0.75,
                 correct: 1,
-                samples: 3 + (1 << 40)
+                samples: 3 + (1 << 40),
+                paired: 3
             }
         );
     }
@@ -146,7 +154,7 @@ mod tests {
             b in prop::collection::vec(-1e3f32..1e3, 16),
             cuts in prop::collection::vec(0usize..=16, 0..5),
         ) {
-            let (tail_a, tail_b) = (Tail { loss: 0.1, correct: 5, samples: 9 }, Tail { loss: 0.7, correct: 1, samples: 8 });
+            let (tail_a, tail_b) = (Tail { loss: 0.1, correct: 5, samples: 9, paired: 9 }, Tail { loss: 0.7, correct: 1, samples: 8, paired: 2 });
             let (mut whole, from) = (record(&a, tail_a), record(&b, tail_b));
             let mut pieces = whole.clone();
             add_record(TAIL, 0, &mut whole, &from);

@@ -1,10 +1,18 @@
 //! The families in plain loops, in f32 and f64, one thread: the specification of every kernel. Fast kernels are compared
 //! with it; f64 runs on it.
 
+pub(crate) mod activation;
+pub(crate) mod average;
+pub(crate) mod batch_norm;
+mod channel;
 pub(crate) mod device;
+pub(crate) mod functions;
+pub(crate) mod group_norm;
 mod matmul;
 pub(crate) mod pointwise;
 pub(crate) mod reduce;
 pub(crate) mod rowwise;
+pub(crate) mod softmax;
+pub(crate) mod sums;
 pub(crate) mod update;
 pub(crate) mod window;

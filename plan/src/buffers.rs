@@ -31,8 +31,10 @@ impl Buffer {
 pub struct Places {
     /// All parameters, flat.
     pub parameters: usize,
-    /// The optimiser's state, each as long as the parameters, by name: `momentum`, or `first_moment` and `second_moment`.
+    /// The optimiser's state, each as long as the parameters, by name, as `first_moment`.
     pub optimizer: Vec<(&'static str, usize)>,
+    /// The running statistics, flat, where there are any.
+    pub running_statistics: Option<usize>,
     /// The sums of microbatches and of their subtrees, one record each.
     pub slots: Vec<usize>,
     /// The folded record of a step.
@@ -48,6 +50,7 @@ pub struct Places {
 /// What the state of a plan takes.
 pub(crate) struct State {
     pub parameter_bytes: u64,
+    pub statistic_bytes: u64,
     pub record_bytes: u64,
     pub slots: usize,
     pub optimizer: Vec<&'static str>,
@@ -71,6 +74,10 @@ pub(crate) fn lay_out(
     let mut places = Places::default();
     let whole = 0..=clock.end;
     places.parameters = buffers.add("parameters".into(), state.parameter_bytes, whole.clone());
+    if state.statistic_bytes > 0 {
+        let (name, bytes) = ("running statistics".into(), state.statistic_bytes);
+        places.running_statistics = Some(buffers.add(name, bytes, whole.clone()));
+    }
     if state.trains {
         for name in &state.optimizer {
             places.optimizer.push((
@@ -91,20 +98,27 @@ pub(crate) fn lay_out(
     let batch = |values: usize| words(values.checked_mul(samples)?);
     places.input = buffers.add("input".into(), batch(inputs)?, 0..=0);
     let mut source = places.input;
+    let mut source_is_kept = false;
     for (index, stage) in stages.iter_mut().enumerate() {
         let of = names(stage);
         let name = |what: &str| format!("{what} {of}");
         stage.input = source;
         buffers.extend(source, clock.reads_input(index, stage));
-        stage.output = match stage.kind {
-            StageKind::Relu => source,
-            _ => buffers.add(name("output"), batch(stage.outputs)?, index..=index),
+        let trains = state.trains && stage.backward;
+        // A relu spoils nothing: where it changes a value, the gradient of that value is 0.
+        let in_place = matches!(stage.kind, StageKind::Relu)
+            || stage.kind.keeps_shape() && !source_is_kept && !(trains && stage.kind.reads_input());
+        stage.output = if in_place {
+            source
+        } else {
+            buffers.add(name("output"), batch(stage.outputs)?, index..=index)
         };
+        source_is_kept = trains && stage.kind.reads_output();
         buffers.extend(stage.output, clock.reads_output(index, stage));
         let pool = match &stage.kind {
             StageKind::Window(window) => window.pool.as_ref(),
             StageKind::Pool(pool) => Some(pool),
-            StageKind::Dense(_) | StageKind::Relu => None,
+            _ => None,
         };
         if let Some(pool) = pool.filter(|_| state.trains && stage.backward) {
             let bytes = (stage.outputs.checked_mul(samples)? as u64)
@@ -112,10 +126,19 @@ pub(crate) fn lay_out(
             stage.indices =
                 Some(buffers.add(name("indices"), bytes, index..=clock.backward(index)));
         }
+        let kept = match &stage.kind {
+            StageKind::GroupNorm(norm) => Some(batch(2 * norm.groups)?),
+            StageKind::BatchNorm(norm) => Some(words(2 * norm.channels)?),
+            _ => None,
+        };
+        if let Some(bytes) = kept.filter(|_| trains) {
+            stage.statistics =
+                Some(buffers.add(name("statistics"), bytes, index..=clock.backward(index)));
+        }
         let (forward, backward) = match &stage.kind {
             StageKind::Window(window) => (window.work.forward_words, window.work.backward_words),
             StageKind::Dense(dense) => (0, dense.work.words),
-            StageKind::Pool(_) | StageKind::Relu => (0, 0),
+            _ => (0, 0),
         };
         if forward > 0 {
             stage.forward_work =
@@ -153,7 +176,7 @@ pub(crate) fn lay_out(
                 .filter(|&earlier| stages[earlier].backward);
             gradient = match (earlier, &stage.kind) {
                 (None, _) => None,
-                (Some(_), StageKind::Relu) => Some(output),
+                (Some(_), kind) if kind.keeps_shape() => Some(output),
                 (Some(earlier), _) => {
                     let name = format!("gradient {}", names(&stages[earlier]));
                     Some(buffers.add(name, batch(stage.inputs)?, when..=clock.backward(earlier)))
@@ -189,23 +212,16 @@ impl Clock {
 
     /// The last operation in which a stage reads its input.
     fn reads_input(&self, index: usize, stage: &Stage) -> usize {
-        let weights = matches!(stage.kind, StageKind::Window(_) | StageKind::Dense(_));
-        if self.trains && stage.backward && weights {
+        if self.trains && stage.backward && stage.kind.reads_input() {
             self.backward(index)
         } else {
             index
         }
     }
 
-    /// The last operation in which a stage reads its own output: the mask of a relu is its sign.
+    /// The last operation in which a stage reads its own output.
     fn reads_output(&self, index: usize, stage: &Stage) -> usize {
-        let mask = match &stage.kind {
-            StageKind::Window(window) => window.relu,
-            StageKind::Dense(dense) => dense.relu,
-            StageKind::Pool(_) => false,
-            StageKind::Relu => true,
-        };
-        if self.trains && stage.backward && mask {
+        if self.trains && stage.backward && stage.kind.reads_output() {
             self.backward(index)
         } else {
             index

@@ -44,15 +44,17 @@ pub enum Error {
         /// Shape of the samples that reach it.
         input: Shape,
     },
-    /// A linear layer was given samples with more than one extent.
+    /// A layer of flat samples was given samples with more than one extent.
     #[error(
-        "layer {path} (linear) needs flat samples, but gets {input}: put \"flatten\" before it"
+        "layer {path} ({word}) needs flat samples, but gets {input}: put \"flatten\" before it"
     )]
     NeedsFlat {
         /// Position of the layer.
         layer: usize,
         /// Name of the layer.
         path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
         /// Shape of the samples that reach it.
         input: Shape,
     },
@@ -79,19 +81,51 @@ pub enum Error {
     },
     /// A pooling window could lie in the padding alone.
     #[error(
-        "layer {path} (max_pool2d) has padding {padding}, more than half of its window of {window}: at most {most} fits"
+        "layer {path} ({word}) has padding {padding}, more than half of its window of {window}: at most {most} fits"
     )]
     PoolPadding {
         /// Position of the layer.
         layer: usize,
         /// Name of the layer.
         path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
         /// The padding.
         padding: usize,
         /// The window along the same axis.
         window: usize,
         /// Half the window.
         most: usize,
+    },
+    /// The channels do not fall into equal groups.
+    #[error(
+        "layer {path} (group_norm) has groups = {groups}, but the {channels} channels of its input {input} do not fall into so \
+         many equal groups: use a divisor of {channels}"
+    )]
+    Groups {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// Groups asked for.
+        groups: usize,
+        /// Channels that reach it.
+        channels: usize,
+        /// Shape of the samples that reach it.
+        input: Shape,
+    },
+    /// Every microbatch would have one value per channel.
+    #[error(
+        "layer {path} (batch_norm) normalises {input} over the samples of a microbatch, and each has only one, of which \
+         nothing would be left: raise training.batch_size, or lower training.microbatches"
+    )]
+    OneValue {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// Shape of the samples that reach it.
+        input: Shape,
     },
     /// A number of a layer is 0.
     #[error("layer {path} ({word}) has {key} = 0: at least 1 is needed")]
@@ -155,6 +189,8 @@ impl Error {
             | Error::NeedsFlat { layer, .. }
             | Error::WindowTooLarge { layer, .. }
             | Error::PoolPadding { layer, .. }
+            | Error::Groups { layer, .. }
+            | Error::OneValue { layer, .. }
             | Error::ZeroExtent { layer, .. }
             | Error::NotLogits { layer, .. }
             | Error::TooLarge { layer, .. } => Some(layer),

@@ -6,10 +6,12 @@
 
 mod arena;
 mod buffers;
+mod cost;
 mod dense;
 mod error;
 mod job;
 mod op;
+mod parameter;
 mod plan;
 mod resolve;
 mod stage;
@@ -22,8 +24,9 @@ pub use buffers::{Buffer, Places};
 pub use dense::DenseWork;
 pub use error::Error;
 pub use job::{Reads, collective_bytes, for_job};
-pub use op::{Conv2d, Linear, MaxPool2d, Op};
+pub use op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Scale, Softmax};
+pub use parameter::{Init, Parameter, Statistic};
 pub use plan::{Memory, Mode, Plan, Request, plan};
-pub use resolve::{Init, Layer, Parameter};
+pub use resolve::Layer;
 pub use stage::{Dense, Stage, StageKind, Window};
 pub use window::{TILE, Unfolded, WindowWork};

@@ -1,9 +1,10 @@
 //! What a layer computes once all its extents are known.
 
 use serde::Serialize;
+use spec::model::Activation;
 
 /// A layer's computation with every extent resolved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     /// `y = x Wᵀ + b`; `x: (N, inputs)`, `W: (outputs, inputs)`, `b: (outputs)`, `y: (N, outputs)`.
@@ -12,10 +13,105 @@ pub enum Op {
     Conv2d(Conv2d),
     /// The largest value of each window.
     MaxPool2d(MaxPool2d),
+    /// The mean of each window.
+    AvgPool2d(AvgPool2d),
+    /// Normalisation of each channel over the microbatch; weight and bias: `(C)`.
+    BatchNorm(BatchNorm),
+    /// Normalisation over a whole sample; weight and bias have the sample's extents.
+    LayerNorm(GroupNorm),
+    /// Normalisation over groups of channels; weight and bias: `(C)`.
+    GroupNorm(GroupNorm),
     /// `max(x, 0)`.
     Relu,
+    /// Another function of one value.
+    Activation(Activation),
+    /// The softmax of a flat sample, or its logarithm.
+    Softmax(Softmax),
     /// The same values under a shape of one extent.
     Flatten,
+}
+
+/// Extents of a two-dimensional average pooling. Pairs are `[height, width]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct AvgPool2d {
+    /// Channels.
+    pub channels: usize,
+    /// Input height and width.
+    pub input: [usize; 2],
+    /// Output height and width.
+    pub output: [usize; 2],
+    /// Extent of the window.
+    pub kernel: [usize; 2],
+    /// Step between windows.
+    pub stride: [usize; 2],
+    /// Zeros on each side; they count for the mean.
+    pub padding: [usize; 2],
+}
+
+impl AvgPool2d {
+    /// Values of one input sample.
+    pub fn inputs(&self) -> usize {
+        self.channels * self.input[0] * self.input[1]
+    }
+
+    /// Values of one output sample.
+    pub fn outputs(&self) -> usize {
+        self.channels * self.output[0] * self.output[1]
+    }
+}
+
+/// A normalisation of channels over samples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BatchNorm {
+    /// Channels.
+    pub channels: usize,
+    /// Values of a channel in one sample.
+    pub plane: usize,
+    /// Added to the variance.
+    pub eps: f64,
+    /// How much of the running statistics each step replaces.
+    pub momentum: f64,
+}
+
+/// A normalisation inside each sample, whose values fall into groups one after another.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct GroupNorm {
+    /// Groups of a sample.
+    pub groups: usize,
+    /// Values of a group.
+    pub group: usize,
+    /// Values that share a weight and a bias.
+    pub plane: usize,
+    /// Added to the variance.
+    pub eps: f64,
+    /// Whether there are weight and bias.
+    pub affine: bool,
+}
+
+impl GroupNorm {
+    /// Weights of a sample, and as many biases.
+    pub fn weights(&self) -> usize {
+        self.groups * self.group / self.plane
+    }
+}
+
+/// A softmax of a flat sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Softmax {
+    /// Features of a sample.
+    pub features: usize,
+    /// What goes out.
+    pub scale: Scale,
+}
+
+/// Shares of 1, or their logarithms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// Shares of 1.
+    Linear,
+    /// Their natural logarithms.
+    Logarithmic,
 }
 
 /// Extents of a fully connected layer.

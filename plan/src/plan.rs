@@ -8,10 +8,13 @@ use spec::model::Model;
 use crate::arena;
 use crate::buffers::{self, Buffer, Places, State};
 use crate::error::Error;
-use crate::resolve::{Layer, Parameter, resolve};
+use crate::op::Op;
+use crate::parameter::{Parameter, Statistic, add_statistics};
+use crate::resolve::{Layer, resolve};
 use crate::stage::{Stage, stages};
 
-/// Bytes of the words behind a record's gradient: loss sum (f64), correct (u64), normaliser samples (u64), and zeros.
+/// Bytes of the words behind a record's numbers: loss sum (f64), correct (u64), normaliser samples (u64), samples of
+/// microbatches of at least two (u64), and zeros.
 const TAIL_BYTES: u64 = 64;
 
 /// What a plan is asked for.
@@ -70,6 +73,10 @@ pub struct Plan {
     pub parameters: Vec<Parameter>,
     /// Words of the flat parameter buffer, which has no gaps.
     pub parameter_count: usize,
+    /// The named views of the flat buffer of running statistics.
+    pub running_statistics: Vec<Statistic>,
+    /// Words of the flat buffer of running statistics.
+    pub statistic_count: usize,
     /// The layers again, as they run.
     pub stages: Vec<Stage>,
     /// All buffers, with their places in the arena.
@@ -80,10 +87,12 @@ pub struct Plan {
     pub arena_bytes: u64,
     /// Records that hold sums of microbatches and of their subtrees while a step is folded.
     pub slots: usize,
-    /// Where the tail of a record begins: behind the gradient, rounded up to 64.
+    /// Where the tail of a record begins: behind the gradient and the sums of statistics, rounded up to 64.
     pub tail_offset: u64,
-    /// Size of a record: the gradient in f32, then loss sum (f64), correct (u64), normaliser samples (u64), zeros up to
-    /// 64 bytes; little-endian.
+    /// Size of a record: the gradient in f32, the sums of statistics in f32 (for each running mean the mean of a microbatch
+    /// times its values per channel, for each running variance the unbiased variance times them), then from `tail_offset` on
+    /// loss sum (f64), correct (u64), normaliser samples (u64), samples of microbatches of at least two (u64), zeros up to 64
+    /// bytes; little-endian.
     pub record_bytes: u64,
     /// What a rank takes.
     pub memory: Memory,
@@ -125,6 +134,21 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
         return Err(Error::NothingToTrain);
     }
     let parameter_count = parameters.last().map_or(0, |last| last.words().end);
+    let mut running_statistics = Vec::new();
+    for (index, layer) in layers.iter().enumerate() {
+        add_statistics(&layer.path, &layer.kind, &mut running_statistics);
+        if let Op::BatchNorm(norm) = &layer.kind
+            && norm.plane * request.microbatch == 1
+            && trains
+        {
+            return Err(Error::OneValue {
+                layer: index,
+                path: layer.path.clone(),
+                input: layer.input.clone(),
+            });
+        }
+    }
+    let statistic_count = running_statistics.last().map_or(0, |last| last.words.end);
     let mut stages =
         stages(&layers, request.microbatch, request.threads).map_err(|layer| Error::TooLarge {
             layer,
@@ -132,7 +156,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
             word: layers[layer].word,
             input: layers[layer].input.clone(),
         })?;
-    let tail_offset = (4 * parameter_count as u64).next_multiple_of(64);
+    let tail_offset = (4 * (parameter_count + statistic_count) as u64).next_multiple_of(64);
     let slots = if trains {
         slots(request.microbatches)
     } else {
@@ -140,6 +164,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     };
     let state = State {
         parameter_bytes: 4 * parameter_count as u64,
+        statistic_bytes: 4 * statistic_count as u64,
         record_bytes: tail_offset + TAIL_BYTES,
         slots,
         optimizer: optimizer_state(request.optimizer),
@@ -165,6 +190,8 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
         layers,
         parameters,
         parameter_count,
+        running_statistics,
+        statistic_count,
         stages,
         buffers,
         places,
@@ -192,6 +219,9 @@ fn optimizer_state(optimizer: &Optimizer) -> Vec<&'static str> {
     match *optimizer {
         Optimizer::Sgd { momentum, .. } if momentum > 0.0 => vec!["momentum"],
         Optimizer::Sgd { .. } => vec![],
-        Optimizer::Adam { .. } => vec!["first_moment", "second_moment"],
+        Optimizer::Adam { .. } | Optimizer::AdamW { .. } => vec!["first_moment", "second_moment"],
+        Optimizer::RmsProp { momentum, .. } if momentum > 0.0 => vec!["mean_square", "momentum"],
+        Optimizer::RmsProp { .. } => vec!["mean_square"],
+        Optimizer::Adagrad { .. } => vec!["square_sum"],
     }
 }

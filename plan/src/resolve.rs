@@ -7,8 +7,10 @@ use serde::Serialize;
 use spec::Shape;
 use spec::model::{self, LayerKind, Size};
 
+use crate::cost::cost;
 use crate::error::Error;
-use crate::op::{Conv2d, Linear, MaxPool2d, Op};
+use crate::op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Scale, Softmax};
+use crate::parameter::{self, Parameter};
 
 /// One layer with everything about it resolved.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,39 +35,6 @@ pub struct Layer {
     pub bytes_forward: u64,
     /// Bytes read and written by the backward pass per sample, parameters not included.
     pub bytes_backward: u64,
-}
-
-/// One named view of the flat parameter buffer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Parameter {
-    /// PyTorch's name: `0.weight`, or `conv1.weight` for a layer called `conv1`.
-    pub name: String,
-    /// Its extents, outermost first.
-    pub shape: Vec<usize>,
-    /// Where it begins in the flat buffer, in words.
-    pub offset: usize,
-    /// How it is drawn.
-    pub init: Init,
-    /// Values that one output sums over.
-    pub fan_in: usize,
-}
-
-impl Parameter {
-    /// Words of the flat buffer that it takes.
-    pub fn words(&self) -> Range<usize> {
-        self.offset..self.offset + self.shape.iter().product::<usize>()
-    }
-}
-
-/// The distribution that a parameter is drawn from.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Init {
-    /// Uniform in [-bound, bound); PyTorch's default for weights and biases alike, with `bound = 1 / sqrt(fan_in)`.
-    Uniform {
-        /// The largest absolute value.
-        bound: f64,
-    },
 }
 
 /// The layers and parameters of `model` on samples of `input`.
@@ -97,10 +66,11 @@ pub(crate) fn resolve(
         };
         let (kind, output) = at.resolve(&layer.kind, classes)?;
         let first = parameters.len();
-        at.add_parameters(&kind, &mut parameters)?;
+        parameter::add(&path, &kind, &shape, &mut parameters).ok_or_else(|| at.too_large())?;
         let trains = !parameters.is_empty();
         let reaches_parameters = first > 0;
-        let cost = at.cost(&kind, &output, trains, reaches_parameters)?;
+        let cost = cost(&kind, &shape, &output, trains, reaches_parameters)
+            .ok_or_else(|| at.too_large())?;
         layers.push(Layer {
             word: at.word,
             kind,
@@ -135,24 +105,11 @@ struct At<'a> {
     input: &'a Shape,
 }
 
-struct Cost {
-    flops_forward: u64,
-    flops_backward: u64,
-    bytes_forward: u64,
-    bytes_backward: u64,
-}
-
 impl At<'_> {
     fn resolve(&self, kind: &LayerKind, classes: usize) -> Result<(Op, Shape), Error> {
         match kind {
             LayerKind::Linear(linear) => {
-                let &[inputs] = self.input.extents() else {
-                    return Err(Error::NeedsFlat {
-                        layer: self.layer,
-                        path: self.path.into(),
-                        input: self.input.clone(),
-                    });
-                };
+                let inputs = self.flat()?;
                 let outputs = match linear.units {
                     Size::Count(count) => count as usize,
                     Size::Classes => classes,
@@ -193,19 +150,7 @@ impl At<'_> {
                 let (channels, input) = self.image()?;
                 let (kernel, stride, padding) =
                     (pair(pool.kernel), pair(pool.stride), pair(pool.padding));
-                for axis in 0..2 {
-                    let (window, padding) = (kernel[axis], padding[axis]);
-                    if padding > window / 2 {
-                        let (layer, path) = (self.layer, self.path.into());
-                        return Err(Error::PoolPadding {
-                            layer,
-                            path,
-                            padding,
-                            window,
-                            most: window / 2,
-                        });
-                    }
-                }
+                self.half_at_most(kernel, padding)?;
                 let output = self.windows(input, kernel, stride, padding)?;
                 let op = MaxPool2d {
                     channels,
@@ -220,8 +165,103 @@ impl At<'_> {
                     self.shape(vec![channels, output[0], output[1]])?,
                 ))
             }
+            LayerKind::AvgPool2d(pool) => {
+                let (channels, input) = self.image()?;
+                let (kernel, stride, padding) =
+                    (pair(pool.kernel), pair(pool.stride), pair(pool.padding));
+                self.half_at_most(kernel, padding)?;
+                let output = self.windows(input, kernel, stride, padding)?;
+                let op = AvgPool2d {
+                    channels,
+                    input,
+                    output,
+                    kernel,
+                    stride,
+                    padding,
+                };
+                Ok((
+                    Op::AvgPool2d(op),
+                    self.shape(vec![channels, output[0], output[1]])?,
+                ))
+            }
+            LayerKind::GlobalAvgPool => {
+                let (channels, input) = self.image()?;
+                let op = AvgPool2d {
+                    channels,
+                    input,
+                    output: [1, 1],
+                    kernel: input,
+                    stride: [1, 1],
+                    padding: [0, 0],
+                };
+                Ok((Op::AvgPool2d(op), self.shape(vec![channels])?))
+            }
+            LayerKind::BatchNorm(norm) => {
+                let channels = self.input.channels();
+                let op = BatchNorm {
+                    channels,
+                    plane: self.input.elements() / channels,
+                    eps: norm.eps,
+                    momentum: norm.momentum,
+                };
+                Ok((Op::BatchNorm(op), self.input.clone()))
+            }
+            LayerKind::LayerNorm(norm) => {
+                let op = GroupNorm {
+                    groups: 1,
+                    group: self.input.elements(),
+                    plane: 1,
+                    eps: norm.eps,
+                    affine: norm.affine,
+                };
+                Ok((Op::LayerNorm(op), self.input.clone()))
+            }
+            LayerKind::GroupNorm(norm) => {
+                let (groups, channels) = (norm.groups as usize, self.input.channels());
+                self.at_least_one("groups", groups)?;
+                if channels % groups != 0 {
+                    return Err(Error::Groups {
+                        layer: self.layer,
+                        path: self.path.into(),
+                        groups,
+                        channels,
+                        input: self.input.clone(),
+                    });
+                }
+                let op = GroupNorm {
+                    groups,
+                    group: self.input.elements() / groups,
+                    plane: self.input.elements() / channels,
+                    eps: norm.eps,
+                    affine: norm.affine,
+                };
+                Ok((Op::GroupNorm(op), self.input.clone()))
+            }
             LayerKind::Relu => Ok((Op::Relu, self.input.clone())),
+            LayerKind::Activation(activation) => {
+                Ok((Op::Activation(*activation), self.input.clone()))
+            }
+            LayerKind::Softmax => self.softmax(Scale::Linear),
+            LayerKind::LogSoftmax => self.softmax(Scale::Logarithmic),
             LayerKind::Flatten => Ok((Op::Flatten, self.shape(vec![self.input.elements()])?)),
+        }
+    }
+
+    fn softmax(&self, scale: Scale) -> Result<(Op, Shape), Error> {
+        let features = self.flat()?;
+        Ok((Op::Softmax(Softmax { features, scale }), self.input.clone()))
+    }
+
+    /// `F`.
+    fn flat(&self) -> Result<usize, Error> {
+        match *self.input.extents() {
+            [features] => Ok(features),
+            _ => Err(Error::NeedsFlat {
+                layer: self.layer,
+                path: self.path.into(),
+                word: self.word,
+                input: self.input.clone(),
+            }),
         }
     }
 
@@ -236,6 +276,23 @@ impl At<'_> {
                 input: self.input.clone(),
             }),
         }
+    }
+
+    /// No pooling window may lie in the padding alone.
+    fn half_at_most(&self, kernel: [usize; 2], padding: [usize; 2]) -> Result<(), Error> {
+        for (window, padding) in kernel.into_iter().zip(padding) {
+            if padding > window / 2 {
+                return Err(Error::PoolPadding {
+                    layer: self.layer,
+                    path: self.path.into(),
+                    word: self.word,
+                    padding,
+                    window,
+                    most: window / 2,
+                });
+            }
+        }
+        Ok(())
     }
 
     fn windows(
@@ -290,100 +347,8 @@ impl At<'_> {
             input: self.input.clone(),
         }
     }
-
-    fn add_parameters(&self, kind: &Op, parameters: &mut Vec<Parameter>) -> Result<(), Error> {
-        let (weight, bias) = match kind {
-            Op::Linear(linear) => (vec![linear.outputs, linear.inputs], linear.bias),
-            Op::Conv2d(conv) => (
-                vec![conv.filters, conv.channels, conv.kernel[0], conv.kernel[1]],
-                conv.bias,
-            ),
-            Op::MaxPool2d(_) | Op::Relu | Op::Flatten => return Ok(()),
-        };
-        let fan_in = product(&weight[1..]).ok_or_else(|| self.too_large())?;
-        let init = Init::Uniform {
-            bound: 1.0 / (fan_in as f64).sqrt(),
-        };
-        let outputs = vec![weight[0]];
-        for (suffix, shape) in [("weight", weight), ("bias", outputs)]
-            .into_iter()
-            .take(1 + usize::from(bias))
-        {
-            let offset = parameters.last().map_or(0, |last| last.words().end);
-            let words = product(&shape).and_then(|words| offset.checked_add(words));
-            words
-                .filter(|&words| words <= 1 << 40)
-                .ok_or_else(|| self.too_large())?;
-            parameters.push(Parameter {
-                name: format!("{}.{suffix}", self.path),
-                shape,
-                offset,
-                init,
-                fan_in,
-            });
-        }
-        Ok(())
-    }
-
-    fn cost(
-        &self,
-        kind: &Op,
-        output: &Shape,
-        trains: bool,
-        reaches_parameters: bool,
-    ) -> Result<Cost, Error> {
-        let (read, written) = (self.input.elements() as u64, output.elements() as u64);
-        let window = match kind {
-            Op::Linear(linear) => linear.inputs as u64,
-            Op::Conv2d(conv) => conv.window() as u64,
-            Op::MaxPool2d(pool) => (pool.kernel[0] * pool.kernel[1]) as u64,
-            Op::Relu => 1,
-            Op::Flatten => 0,
-        };
-        let macs = written
-            .checked_mul(window)
-            .and_then(|macs| macs.checked_mul(4))
-            .ok_or_else(|| self.too_large())?
-            / 4;
-        let moved = if matches!(kind, Op::Flatten) {
-            0
-        } else {
-            4 * (read + written)
-        };
-        let (flops_forward, flops_backward) = match kind {
-            Op::Linear(Linear { bias, .. }) | Op::Conv2d(Conv2d { bias, .. }) => {
-                let bias = if *bias { written } else { 0 };
-                (
-                    2 * macs + bias,
-                    2 * macs * (1 + u64::from(reaches_parameters)) + bias,
-                )
-            }
-            Op::MaxPool2d(_) => (macs, if reaches_parameters { written } else { 0 }),
-            Op::Relu => (written, if reaches_parameters { written } else { 0 }),
-            Op::Flatten => (0, 0),
-        };
-        let bytes_backward = if trains {
-            moved * (1 + u64::from(reaches_parameters))
-        } else {
-            0
-        };
-        Ok(Cost {
-            flops_forward,
-            flops_backward,
-            bytes_forward: moved,
-            bytes_backward,
-        })
-    }
 }
 
 fn pair(pair: model::Pair) -> [usize; 2] {
     [pair.h as usize, pair.w as usize]
-}
-
-fn product(extents: &[usize]) -> Option<usize> {
-    extents.iter().try_fold(1usize, |product, &extent| {
-        product
-            .checked_mul(extent)
-            .filter(|&product| product <= 1 << 40)
-    })
 }

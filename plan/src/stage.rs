@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use serde::Serialize;
+use spec::model::Activation;
 
 use crate::dense::DenseWork;
-use crate::op::{Conv2d, Linear, MaxPool2d, Op};
+use crate::op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Softmax};
 use crate::resolve::Layer;
 use crate::window::WindowWork;
 
@@ -35,6 +36,11 @@ pub struct Stage {
     pub output_gradient: Option<usize>,
     /// Where in its window each pooled value stood.
     pub indices: Option<usize>,
+    /// What the forward pass found and the backward pass reads: mean and inverse deviation of each group of each sample, or mean
+    /// and variance of each channel.
+    pub statistics: Option<usize>,
+    /// Its words of the running statistics, means before variances.
+    pub running: Range<usize>,
     /// Workspace of the forward pass.
     pub forward_work: Option<usize>,
     /// Workspace of the backward pass.
@@ -51,8 +57,64 @@ pub enum StageKind {
     Dense(Dense),
     /// A pooling of its own.
     Pool(MaxPool2d),
+    /// An average pooling.
+    Average(AvgPool2d),
+    /// A normalisation of channels over samples.
+    BatchNorm(BatchNorm),
+    /// A normalisation inside each sample.
+    GroupNorm(GroupNorm),
     /// A relu of its own, in place.
     Relu,
+    /// Another function of one value, in place where its derivative shows in what it gives.
+    Activation(Activation),
+    /// A softmax, in place.
+    Softmax(Softmax),
+}
+
+impl StageKind {
+    /// Whether the backward pass reads what came in.
+    pub fn reads_input(&self) -> bool {
+        match self {
+            StageKind::Window(_)
+            | StageKind::Dense(_)
+            | StageKind::BatchNorm(_)
+            | StageKind::GroupNorm(_) => true,
+            // Neither rises throughout, so that what goes out does not say what came in.
+            StageKind::Activation(activation) => {
+                matches!(activation, Activation::Gelu(_) | Activation::Silu)
+            }
+            StageKind::Pool(_)
+            | StageKind::Average(_)
+            | StageKind::Relu
+            | StageKind::Softmax(_) => false,
+        }
+    }
+
+    /// Whether the backward pass reads what went out: the mask of a relu is its sign.
+    pub fn reads_output(&self) -> bool {
+        match self {
+            StageKind::Window(window) => window.relu,
+            StageKind::Dense(dense) => dense.relu,
+            StageKind::Pool(_)
+            | StageKind::Average(_)
+            | StageKind::BatchNorm(_)
+            | StageKind::GroupNorm(_) => false,
+            StageKind::Relu | StageKind::Softmax(_) => true,
+            StageKind::Activation(_) => !self.reads_input(),
+        }
+    }
+
+    /// Whether it gives as many values as it takes, each pass able to write where it reads.
+    pub fn keeps_shape(&self) -> bool {
+        matches!(
+            self,
+            StageKind::Relu
+                | StageKind::Activation(_)
+                | StageKind::Softmax(_)
+                | StageKind::BatchNorm(_)
+                | StageKind::GroupNorm(_)
+        )
+    }
 }
 
 /// A fully connected layer with the relu that follows it.
@@ -89,6 +151,7 @@ pub(crate) fn stages(
     let mut stages: Vec<Stage> = Vec::new();
     let mut at = 0;
     let mut trains = false;
+    let mut statistics = 0;
     while at < layers.len() {
         let first = at;
         let take_relu = |at: &mut usize| {
@@ -102,7 +165,12 @@ pub(crate) fn stages(
         let kind = match &layers[first].kind {
             Op::Flatten => continue,
             Op::Relu => StageKind::Relu,
+            Op::Activation(activation) => StageKind::Activation(*activation),
+            Op::Softmax(softmax) => StageKind::Softmax(*softmax),
             Op::MaxPool2d(pool) => StageKind::Pool(*pool),
+            Op::AvgPool2d(pool) => StageKind::Average(*pool),
+            Op::BatchNorm(norm) => StageKind::BatchNorm(*norm),
+            Op::LayerNorm(norm) | Op::GroupNorm(norm) => StageKind::GroupNorm(*norm),
             Op::Linear(linear) => {
                 let work = DenseWork::new(linear, samples, threads).ok_or(first)?;
                 StageKind::Dense(Dense {
@@ -127,6 +195,11 @@ pub(crate) fn stages(
                 }))
             }
         };
+        let first_statistic = statistics;
+        if let StageKind::BatchNorm(norm) = &kind {
+            statistics += 2 * norm.channels;
+        }
+        let running = first_statistic..statistics;
         stages.push(Stage {
             layers: first..at,
             kind,
@@ -139,6 +212,8 @@ pub(crate) fn stages(
             input_gradient: None,
             output_gradient: None,
             indices: None,
+            statistics: None,
+            running,
             forward_work: None,
             backward_work: None,
         });

@@ -1,13 +1,14 @@
 use proptest::prelude::*;
 use spec::Shape;
 use spec::job::Optimizer;
-use spec::model::{self, LayerKind, Model, Pair, Size};
+use spec::model::{self, Activation, Gelu, LayerKind, Model, Pair, Size};
 
-use crate::{Error, Init, Mode, Plan, Request, StageKind, plan};
+use crate::{Error, Init, Mode, Plan, Request, Stage, StageKind, plan};
 
 const MOMENTUM: Optimizer = Optimizer::Sgd {
     lr: 0.1,
     momentum: 0.9,
+    nesterov: false,
     weight_decay: 0.0,
 };
 
@@ -28,6 +29,30 @@ fn pool(kernel: u32, stride: u32, padding: u32) -> LayerKind {
         kernel,
         stride,
         padding,
+    })
+}
+
+fn average(kernel: u32, stride: u32) -> LayerKind {
+    let [kernel, stride, padding] = [kernel, stride, 0].map(Pair::both);
+    LayerKind::AvgPool2d(model::AvgPool2d {
+        kernel,
+        stride,
+        padding,
+    })
+}
+
+fn batch_norm() -> LayerKind {
+    LayerKind::BatchNorm(model::BatchNorm {
+        eps: 1e-5,
+        momentum: 0.1,
+    })
+}
+
+fn norm(groups: u32) -> LayerKind {
+    LayerKind::GroupNorm(model::GroupNorm {
+        groups,
+        eps: 1e-5,
+        affine: true,
     })
 }
 
@@ -113,7 +138,9 @@ fn the_simple_cnn_has_the_shapes_parameters_and_costs_that_pytorch_gives_it() {
     );
     assert_eq!(plan.layers[0].flops_forward, 2 * 27 * 12 * 1024 + 12 * 1024);
     assert_eq!(plan.layers[4].flops_backward, 4 * 64 * 3072 + 64);
-    let Init::Uniform { bound } = plan.parameters[0].init;
+    let Init::Uniform { bound } = plan.parameters[0].init else {
+        panic!("weights are drawn")
+    };
     assert_eq!((bound, plan.parameters[1].fan_in), (1.0 / 27f64.sqrt(), 27));
     assert_eq!(plan.stages.len(), 3);
     assert_eq!(plan.stages[0].input_gradient, None);
@@ -189,6 +216,26 @@ fn what_does_not_fit_is_refused_with_layer_input_and_remedy() {
         ("1x8x8", vec![conv(4, 3, 0, 1)], Some(0), "stride = 0"),
         ("1x8x8", vec![conv(0, 3, 1, 1)], Some(0), "filters = 0"),
         ("1x8x8", vec![conv(4, 0, 1, 1)], Some(0), "kernel = 0"),
+        (
+            "1x8x8",
+            vec![LayerKind::Softmax, Flatten, classes()],
+            Some(0),
+            "layer 0 (softmax) needs flat samples, but gets 1x8x8",
+        ),
+        (
+            "6x8x8",
+            vec![norm(4), Flatten, classes()],
+            Some(0),
+            "the 6 channels of its input 6x8x8 do not fall into so many equal groups",
+        ),
+        ("6x8x8", vec![norm(0)], Some(0), "groups = 0"),
+        ("1x8x8", vec![average(9, 1)], Some(0), "at most 8 fits"),
+        (
+            "8",
+            vec![LayerKind::GlobalAvgPool, classes()],
+            Some(0),
+            "layer 0 (global_avg_pool) needs samples of C x H x W",
+        ),
         ("1x8x8", flat(0), Some(1), "units = 0"),
         (
             "1x8x8",
@@ -259,6 +306,20 @@ fn any_layer() -> impl Strategy<Value = LayerKind> {
             .prop_map(|(filters, kernel, stride, padding)| conv(filters, kernel, stride, padding)),
         (1u32..4, 1u32..3).prop_map(|(kernel, stride)| pool(kernel, stride, kernel / 2)),
         Just(LayerKind::Relu),
+        Just(batch_norm()),
+        Just(LayerKind::LayerNorm(model::LayerNorm {
+            eps: 1e-5,
+            affine: true
+        })),
+        (1u32..4, 1u32..3).prop_map(|(kernel, stride)| average(kernel, stride)),
+        prop::sample::select(vec![
+            Activation::Gelu(Gelu::Erf),
+            Activation::Silu,
+            Activation::Tanh,
+            Activation::Sigmoid,
+            Activation::Softplus,
+        ])
+        .prop_map(LayerKind::Activation),
     ]
 }
 
@@ -269,19 +330,28 @@ proptest! {
         microbatch in 1usize..40,
         threads in 1usize..4,
     ) {
-        kinds.extend([LayerKind::Flatten, linear(5), LayerKind::Relu, classes()]);
+        kinds.extend([LayerKind::Flatten, linear(5), LayerKind::Relu, LayerKind::Softmax, classes(), LayerKind::LogSoftmax]);
         let Ok(plan) = planned("2x9x7", kinds, |request| {
             (request.microbatch, request.threads) = (microbatch, threads);
         }) else { return Ok(()) };
         let end = 2 * plan.stages.len() + 1;
         for (index, stage) in plan.stages.iter().enumerate() {
-            let forward = [Some(stage.input), Some(stage.output), stage.indices, stage.forward_work];
-            let weights = matches!(stage.kind, StageKind::Window(_) | StageKind::Dense(_));
+            let forward = [Some(stage.input), Some(stage.output), stage.indices, stage.statistics, stage.forward_work];
             let backward = [
-                Some(stage.input).filter(|_| weights), stage.output_gradient, stage.input_gradient, stage.indices,
+                Some(stage.input).filter(|_| stage.kind.reads_input()),
+                Some(stage.output).filter(|_| stage.kind.reads_output()), stage.output_gradient, stage.input_gradient, stage.indices, stage.statistics,
                 stage.backward_work,
             ];
             prop_assert_eq!(stage.output_gradient.is_some(), stage.backward);
+            // What a backward pass reads, no stage between has written over; a relu may, for it changes only what counts for
+            // nothing.
+            if stage.backward {
+                let spoiled = |buffer: usize, stages: &[Stage]| stages.iter().any(|later| {
+                    later.output == buffer && !matches!(later.kind, StageKind::Relu)
+                });
+                prop_assert!(!stage.kind.reads_output() || !spoiled(stage.output, &plan.stages[index + 1..]));
+                prop_assert!(!stage.kind.reads_input() || !spoiled(stage.input, &plan.stages[index..]));
+            }
             for (operation, touched) in [(index, &forward[..]), (end - 1 - index, &backward[..])] {
                 if operation != index && !stage.backward {
                     continue;
@@ -302,3 +372,5 @@ proptest! {
         }
     }
 }
+
+mod norms;

@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::id::JobId;
 use crate::job::Job;
 use crate::shape::Shape;
+use crate::watch::Watch;
 
 /// What a checkpoint holds and where.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,11 +22,13 @@ pub struct CheckpointManifest {
     pub step: u64,
     /// Commits so far: training steps and validation phases (DESIGN section 6).
     pub commit: u64,
+    /// What the validation phases so far have decided.
+    pub watch: Watch,
     /// Facts of the data that the model was built on.
     pub data: DataFacts,
     /// Shape and offset constants of preprocessing.
     pub preprocessing: Preprocessing,
-    /// The flat sections of S, in order: `parameters`, then the optimiser's.
+    /// The flat sections of S, in order: `parameters`, then the optimiser's, then `running_statistics` where there are any.
     pub sections: Vec<Section>,
     /// The digest of all of S, as ranks compute it.
     pub state_digest: String,
@@ -52,7 +55,7 @@ pub struct Preprocessing {
 /// One flat buffer of S, cut into chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Section {
-    /// `parameters`, `momentum`, `first_moment`, `second_moment`.
+    /// `parameters`, or what the optimiser calls its state: `momentum`, `first_moment`, `mean_square` and so on.
     pub name: String,
     /// Little-endian f32 words in it.
     pub words: u64,

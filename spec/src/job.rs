@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::model::Model;
+use crate::schedule::{LrSchedule, Run};
+use crate::watch::{EarlyStopping, Monitor};
 
 /// A job with all defaults filled in; canonical once its datasets carry digests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +96,12 @@ pub struct Training {
     pub loss: Loss,
     /// How the parameters follow the gradient.
     pub optimizer: Optimizer,
+    /// How the learning rate changes.
+    pub lr_schedule: LrSchedule,
+    /// What validation phases are judged by.
+    pub monitor: Monitor,
+    /// When training ends before its last step, if it may.
+    pub early_stopping: Option<EarlyStopping>,
     /// When the validation rows are evaluated.
     pub validate: Validate,
 }
@@ -126,6 +134,8 @@ pub enum Optimizer {
         lr: f64,
         /// Momentum, in [0, 1).
         momentum: f64,
+        /// Whether the step looks ahead along the momentum (Nesterov 1983); needs momentum.
+        nesterov: bool,
         /// Added to the gradient times the parameter.
         weight_decay: f64,
     },
@@ -140,13 +150,54 @@ pub enum Optimizer {
         /// Added to the gradient times the parameter.
         weight_decay: f64,
     },
+    /// Adam with decoupled weight decay, as PyTorch's `AdamW` (Loshchilov and Hutter 2019).
+    #[serde(rename = "adamw")]
+    AdamW {
+        /// Learning rate.
+        lr: f64,
+        /// Decay of the first and the second moment, each in [0, 1).
+        betas: [f64; 2],
+        /// Added to the root of the second moment.
+        eps: f64,
+        /// The share of itself, times the learning rate, that a parameter loses each step.
+        weight_decay: f64,
+    },
+    /// RMSprop, as PyTorch's `RMSprop`, not centred (Tieleman and Hinton 2012).
+    #[serde(rename = "rmsprop")]
+    RmsProp {
+        /// Learning rate.
+        lr: f64,
+        /// Decay of the mean square, in [0, 1).
+        alpha: f64,
+        /// Added to the root of the mean square.
+        eps: f64,
+        /// Momentum of the scaled gradient, in [0, 1).
+        momentum: f64,
+        /// Added to the gradient times the parameter.
+        weight_decay: f64,
+    },
+    /// Adagrad, as PyTorch's `Adagrad` from sums of 0 (Duchi, Hazan and Singer 2011).
+    Adagrad {
+        /// Learning rate.
+        lr: f64,
+        /// The rate of step s is `lr / (1 + (s - 1) lr_decay)`.
+        lr_decay: f64,
+        /// Added to the root of the sum of squares.
+        eps: f64,
+        /// Added to the gradient times the parameter.
+        weight_decay: f64,
+    },
 }
 
 impl Optimizer {
-    /// The learning rate of every step.
+    /// The learning rate that schedules start from.
     pub fn lr(&self) -> f64 {
         match *self {
-            Optimizer::Sgd { lr, .. } | Optimizer::Adam { lr, .. } => lr,
+            Optimizer::Sgd { lr, .. }
+            | Optimizer::Adam { lr, .. }
+            | Optimizer::AdamW { lr, .. }
+            | Optimizer::RmsProp { lr, .. }
+            | Optimizer::Adagrad { lr, .. } => lr,
         }
     }
 }
@@ -201,6 +252,14 @@ impl Job {
             rows / batch
         } else {
             rows.div_ceil(batch)
+        }
+    }
+
+    /// The length of the whole job on `rows` training rows.
+    pub fn run(&self, rows: u64) -> Run {
+        Run {
+            steps: self.steps(rows).max(1),
+            steps_per_epoch: self.steps_per_epoch(rows).max(1),
         }
     }
 

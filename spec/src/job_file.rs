@@ -1,6 +1,8 @@
 //! The job file (DESIGN section 8): TOML in, a checked [`Job`](crate::job::Job) with all defaults out, or all mistakes
 //! of the file at once, each with its place, what was expected and the nearest valid spelling.
 
+mod activation;
+mod choice;
 mod data;
 mod expected;
 mod field;
@@ -10,16 +12,20 @@ mod keys;
 mod layer;
 mod mistake;
 mod name;
+mod normalization;
+mod optimizer;
 mod overrides;
 mod parse;
 mod position;
 mod render;
 mod resources;
+mod schedule;
 mod spelling;
 #[cfg(test)]
 mod tests;
 mod training;
 mod tree;
+mod window;
 
 pub use data::{ParseSplitError, parse_split};
 pub use expected::{Bound, Expected, Interval};

@@ -16,8 +16,10 @@ pub mod model;
 pub mod offer;
 pub mod random;
 pub mod rank;
+pub mod schedule;
 pub mod shape;
 pub mod state;
+pub mod watch;
 
 pub use checkpoint::CheckpointManifest;
 pub use dataset::DatasetManifest;

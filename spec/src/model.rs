@@ -30,10 +30,84 @@ pub enum LayerKind {
     Conv2d(Conv2d),
     /// The largest value of each window, as PyTorch's `MaxPool2d`.
     MaxPool2d(MaxPool2d),
+    /// The mean of each window, zeros of the padding counted, as PyTorch's `AvgPool2d`.
+    AvgPool2d(AvgPool2d),
+    /// The mean of each channel: `(C, H, W)` to `(C)`.
+    GlobalAvgPool,
+    /// Normalisation of each channel over the microbatch, and by running statistics in evaluation, as PyTorch's
+    /// `BatchNorm1d` and `BatchNorm2d`.
+    BatchNorm(BatchNorm),
+    /// Normalisation over each whole sample, as PyTorch's `LayerNorm` of the sample's shape.
+    LayerNorm(LayerNorm),
+    /// Normalisation over groups of channels of each sample, as PyTorch's `GroupNorm`.
+    GroupNorm(GroupNorm),
     /// `max(x, 0)`.
     Relu,
+    /// Another function of one value.
+    Activation(Activation),
+    /// `exp(x) / Σ exp(x)` over a flat sample.
+    Softmax,
+    /// The logarithm of the softmax.
+    LogSoftmax,
     /// `(C, H, W)` to `(C·H·W)`.
     Flatten,
+}
+
+/// A function of one value, as PyTorch computes it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `x Φ(x)`, `Φ` being the distribution of the standard normal.
+    Gelu(Gelu),
+    /// `x sigmoid(x)`, also called swish.
+    Silu,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `x` above 0, else `slope · x`.
+    LeakyRelu {
+        /// At least 0.
+        slope: f64,
+    },
+    /// `x` above 0, else `alpha · (exp(x) - 1)`.
+    Elu {
+        /// At least 0.
+        alpha: f64,
+    },
+    /// `ln(1 + exp(x))`, and `x` itself above 20.
+    Softplus,
+    /// `x` cut to [-1, 1].
+    Hardtanh,
+    /// The logarithm of the sigmoid.
+    Logsigmoid,
+}
+
+/// How a gelu finds the distribution of the standard normal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gelu {
+    /// As it is, by the error function.
+    Erf,
+    /// Nearly, by a hyperbolic tangent.
+    Tanh,
+}
+
+impl Activation {
+    /// The activation's name in a job file.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Activation::Gelu(_) => "gelu",
+            Activation::Silu => "silu",
+            Activation::Tanh => "tanh",
+            Activation::Sigmoid => "sigmoid",
+            Activation::LeakyRelu { .. } => "leaky_relu",
+            Activation::Elu { .. } => "elu",
+            Activation::Softplus => "softplus",
+            Activation::Hardtanh => "hardtanh",
+            Activation::Logsigmoid => "logsigmoid",
+        }
+    }
 }
 
 /// A count that is either written down or known to the data.
@@ -97,6 +171,46 @@ pub struct MaxPool2d {
     pub padding: Pair,
 }
 
+/// A two-dimensional average pooling.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AvgPool2d {
+    /// Extent of the window, at least 1.
+    pub kernel: Pair,
+    /// Step between windows, at least 1; by default the kernel.
+    pub stride: Pair,
+    /// Zeros added on each side, at most half the kernel; they count for the mean.
+    pub padding: Pair,
+}
+
+/// Normalisation of channels over samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchNorm {
+    /// Added to the variance.
+    pub eps: f64,
+    /// How much of the running statistics each step replaces.
+    pub momentum: f64,
+}
+
+/// Normalisation over each sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerNorm {
+    /// Added to the variance.
+    pub eps: f64,
+    /// Whether a weight is multiplied by and a bias added, one of each per value of a sample.
+    pub affine: bool,
+}
+
+/// Normalisation over groups of channels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupNorm {
+    /// How many groups the channels fall into, all equally large.
+    pub groups: u32,
+    /// Added to the variance.
+    pub eps: f64,
+    /// Whether a weight is multiplied by and a bias added, one of each per channel.
+    pub affine: bool,
+}
+
 impl LayerKind {
     /// The layer's name in a job file.
     pub fn word(&self) -> &'static str {
@@ -104,7 +218,15 @@ impl LayerKind {
             LayerKind::Linear(_) => "linear",
             LayerKind::Conv2d(_) => "conv2d",
             LayerKind::MaxPool2d(_) => "max_pool2d",
+            LayerKind::AvgPool2d(_) => "avg_pool2d",
+            LayerKind::GlobalAvgPool => "global_avg_pool",
+            LayerKind::BatchNorm(_) => "batch_norm",
+            LayerKind::LayerNorm(_) => "layer_norm",
+            LayerKind::GroupNorm(_) => "group_norm",
             LayerKind::Relu => "relu",
+            LayerKind::Activation(activation) => activation.word(),
+            LayerKind::Softmax => "softmax",
+            LayerKind::LogSoftmax => "log_softmax",
             LayerKind::Flatten => "flatten",
         }
     }

@@ -9,7 +9,7 @@ use spec::rank::{Failure, FailureKind, Report};
 use spec::{AttemptId, JobId, MetricRow};
 use worker::client::Remote;
 use worker::depot::Depot;
-use worker::training::{Training, alone};
+use worker::training::{Done, Training, alone};
 
 use super::job_file::JobFile;
 use super::plan::admit_remote;
@@ -60,7 +60,8 @@ pub fn run(options: &Run, url: &str, format: Format) -> Result<(), Stop> {
             format,
             &interrupted,
             &mut |_| Ok(()),
-        );
+        )
+        .map(|_| ());
     }
     let ledger = local::open(&options.data_dir)?;
     let lookup = |reference: &SplitRef| {
@@ -83,10 +84,20 @@ pub fn run(options: &Run, url: &str, format: Format) -> Result<(), Stop> {
         &interrupted,
         &mut |row| session.row(row),
     );
+    let (done, result) = match result {
+        Ok(done) => (Some(done), Ok(())),
+        Err(stop) => (None, Err(stop)),
+    };
     session.end(&result)?;
-    if result.is_ok() {
+    if let Some(Done { step, .. }) = done {
+        if step < steps {
+            tell(&format!(
+                "stopped early after step {step} of {steps}: {} did not become better",
+                job.training.monitor.word()
+            ));
+        }
         tell(&format!(
-            "kept as {} in {}: checkpoint {}@{steps}",
+            "kept as {} in {}: checkpoint {}@{step}",
             attempt.job,
             options.data_dir.display(),
             job.name
@@ -103,7 +114,7 @@ fn train(
     format: Format,
     interrupted: &AtomicBool,
     keep: &mut dyn FnMut(&MetricRow) -> Result<(), Stop>,
-) -> Result<(), Stop> {
+) -> Result<Done, Stop> {
     let stop = |failure: Failure| match failure.kind {
         FailureKind::Passing | FailureKind::Lasting if interrupted.load(Ordering::SeqCst) => {
             Stop::interrupted()
@@ -136,7 +147,7 @@ fn train(
     };
     let result = training.run(attempt, &mut gang, &mut report).map_err(stop);
     show.end();
-    result.map(|_| ())
+    result
 }
 
 /// Notes ctrl-C and SIGTERM; the training ends after the step that is under way.

@@ -1,61 +1,96 @@
 //! One pass over all parameters: the plain loops, spread over threads.
 
-use crate::backend::{Adam, AdamOperands, Sgd, SgdOperands, Update, View};
+use crate::backend::{
+    Adagrad, AdagradOperands, Adam, AdamOperands, RmsProp, RmsPropOperands, Sgd, SgdOperands,
+    Update, View,
+};
 use crate::cpu::device::Cpu;
 use crate::cpu::shared::Shared;
-use crate::cpu::wide::{AdamBlock, SgdBlock};
+use crate::cpu::wide::{AdagradBlock, AdamBlock, RmsPropBlock, SgdBlock};
 
 /// Words that one thread takes at a time.
 const BLOCK: usize = 16 << 10;
 
+/// Runs `update` over blocks of the gradient, the parameters and up to two buffers of state; an absent one is empty.
+fn over_blocks(
+    cpu: &mut Cpu,
+    gradient: View,
+    parameters: View,
+    state: [Option<View>; 2],
+    update: impl Fn(pulp::Arch, &[f32], &mut [f32], [&mut [f32]; 2]) + Sync,
+) {
+    let arch = cpu.arch;
+    let [first, second] = state.map(|view| view.unwrap_or(View::EMPTY));
+    let [gradient, parameters, first, second]: [&mut [f32]; 4] =
+        cpu.arena.numbers([gradient, parameters, first, second]);
+    let (words, gradient) = (parameters.len(), &*gradient);
+    let written = [parameters, first, second].map(Shared::new);
+    cpu.pool.for_each(words.div_ceil(BLOCK), |_, block| {
+        let range = block * BLOCK..words.min((block + 1) * BLOCK);
+        // SAFETY: blocks do not overlap.
+        let [parameters, first, second] =
+            [0, 1, 2].map(|which| unsafe { written[which].part(range.clone()) });
+        update(arch, &gradient[range], parameters, [first, second]);
+    });
+}
+
 impl Update for Cpu {
     fn sgd(&mut self, sgd: &Sgd, at: SgdOperands) {
-        let arch = self.arch;
-        let views = [
-            at.parameters,
-            at.gradient,
-            at.momentum.unwrap_or(View::EMPTY),
-        ];
-        let [parameters, gradient, momentum]: [&mut [f32]; 3] = self.arena.numbers(views);
-        let (words, gradient) = (parameters.len(), &*gradient);
-        let [parameters, momentum] = [parameters, momentum].map(Shared::new);
-        self.pool.for_each(words.div_ceil(BLOCK), |_, block| {
-            let range = block * BLOCK..words.min((block + 1) * BLOCK);
-            // SAFETY: blocks do not overlap.
-            let [parameters, momentum] =
-                [&parameters, &momentum].map(|all| unsafe { all.part(range.clone()) });
-            arch.dispatch(SgdBlock {
-                sgd,
-                parameters,
-                gradient: &gradient[range],
-                momentum,
-            });
-        });
+        let update =
+            |arch: pulp::Arch, gradient: &_, parameters: &mut _, [momentum, _]: [&mut _; 2]| {
+                arch.dispatch(SgdBlock {
+                    sgd,
+                    parameters,
+                    gradient,
+                    momentum,
+                });
+            };
+        let (gradient, parameters) = (sgd.gradient.sums, at.parameters);
+        over_blocks(self, gradient, parameters, [at.momentum, None], update);
     }
 
     fn adam(&mut self, adam: &Adam, at: AdamOperands) {
-        let arch = self.arch;
-        let views = [
-            at.parameters,
-            at.gradient,
-            at.first_moment,
-            at.second_moment,
-        ];
-        let [parameters, gradient, first, second]: [&mut [f32]; 4] = self.arena.numbers(views);
-        let (words, gradient) = (parameters.len(), &*gradient);
-        let all = [parameters, first, second].map(Shared::new);
-        self.pool.for_each(words.div_ceil(BLOCK), |_, block| {
-            let range = block * BLOCK..words.min((block + 1) * BLOCK);
-            // SAFETY: blocks do not overlap.
-            let [parameters, first, second] =
-                [0, 1, 2].map(|which| unsafe { all[which].part(range.clone()) });
-            arch.dispatch(AdamBlock {
-                adam,
+        let update =
+            |arch: pulp::Arch, gradient: &_, parameters: &mut _, [first, second]: [&mut _; 2]| {
+                arch.dispatch(AdamBlock {
+                    adam,
+                    parameters,
+                    gradient,
+                    first,
+                    second,
+                });
+            };
+        let state = [Some(at.first_moment), Some(at.second_moment)];
+        over_blocks(self, adam.gradient.sums, at.parameters, state, update);
+    }
+
+    fn rmsprop(&mut self, rmsprop: &RmsProp, at: RmsPropOperands) {
+        let update = |arch: pulp::Arch,
+                      gradient: &_,
+                      parameters: &mut _,
+                      [square, momentum]: [&mut _; 2]| {
+            arch.dispatch(RmsPropBlock {
+                rmsprop,
                 parameters,
-                gradient: &gradient[range],
-                first,
-                second,
+                gradient,
+                square,
+                momentum,
             });
-        });
+        };
+        let state = [Some(at.mean_square), at.momentum];
+        over_blocks(self, rmsprop.gradient.sums, at.parameters, state, update);
+    }
+
+    fn adagrad(&mut self, adagrad: &Adagrad, at: AdagradOperands) {
+        let update = |arch: pulp::Arch, gradient: &_, parameters: &mut _, [sum, _]: [&mut _; 2]| {
+            arch.dispatch(AdagradBlock {
+                adagrad,
+                parameters,
+                gradient,
+                sum,
+            });
+        };
+        let state = [Some(at.square_sum), None];
+        over_blocks(self, adagrad.gradient.sums, at.parameters, state, update);
     }
 }

@@ -1,12 +1,14 @@
 //! Plain loops compiled for the widest instruction set. Each is a type of its own because a closure that is handed to
 //! `pulp` is compiled for the narrowest one unless it happens to be inlined.
 
-use plan::{Conv2d, MaxPool2d, Unfolded, Window};
+use plan::{AvgPool2d, Conv2d, MaxPool2d, Softmax, Unfolded, Window};
 use pulp::{Simd, WithSimd};
+use spec::model::Activation;
 
-use crate::backend::{Adam, Sgd};
+use crate::backend::{Adagrad, Adam, RmsProp, Sgd};
+use crate::cpu::functions::Quick;
 use crate::cpu::layout;
-use crate::reference::{pointwise, reduce, update};
+use crate::reference::{activation, average, pointwise, reduce, softmax, update};
 
 /// `max(x, 0)` in place.
 pub(crate) struct Relu<'a>(pub &'a mut [f32]);
@@ -32,6 +34,74 @@ impl WithSimd for Mask<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
         pointwise::mask(self.y, self.gradient);
+    }
+}
+
+/// An activation in place.
+pub(crate) struct Activate<'a> {
+    pub activation: &'a Activation,
+    pub values: &'a mut [f32],
+}
+
+impl WithSimd for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        activation::activate::<f32, Quick>(self.activation, self.values);
+    }
+}
+
+/// The gradient of an activation, in place.
+pub(crate) struct DeriveActivation<'a> {
+    pub activation: &'a Activation,
+    pub values: &'a [f32],
+    pub gradient: &'a mut [f32],
+}
+
+impl WithSimd for DeriveActivation<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        activation::derive::<f32, Quick>(self.activation, self.values, self.gradient);
+    }
+}
+
+/// The softmax of some rows, in place.
+pub(crate) struct SoftmaxRows<'a> {
+    pub softmax: &'a Softmax,
+    pub rows: &'a mut [f32],
+}
+
+impl WithSimd for SoftmaxRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        for row in self.rows.chunks_exact_mut(self.softmax.features) {
+            softmax::softmax::<f32, Quick>(self.softmax.scale, row);
+        }
+    }
+}
+
+/// The gradient of the softmax of some rows, in place.
+pub(crate) struct DeriveSoftmax<'a> {
+    pub softmax: &'a Softmax,
+    pub y: &'a [f32],
+    pub gradient: &'a mut [f32],
+}
+
+impl WithSimd for DeriveSoftmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let features = self.softmax.features;
+        let rows = self.y.chunks_exact(features);
+        for (y, gradient) in rows.zip(self.gradient.chunks_exact_mut(features)) {
+            softmax::derive::<f32, Quick>(self.softmax.scale, y, gradient);
+        }
     }
 }
 
@@ -106,6 +176,47 @@ impl WithSimd for AdamBlock<'_> {
     }
 }
 
+/// One block of RMSprop.
+pub(crate) struct RmsPropBlock<'a> {
+    pub rmsprop: &'a RmsProp,
+    pub parameters: &'a mut [f32],
+    pub gradient: &'a [f32],
+    pub square: &'a mut [f32],
+    pub momentum: &'a mut [f32],
+}
+
+impl WithSimd for RmsPropBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        update::block_rmsprop(
+            self.rmsprop,
+            self.parameters,
+            self.gradient,
+            self.square,
+            self.momentum,
+        );
+    }
+}
+
+/// One block of Adagrad.
+pub(crate) struct AdagradBlock<'a> {
+    pub adagrad: &'a Adagrad,
+    pub parameters: &'a mut [f32],
+    pub gradient: &'a [f32],
+    pub sum: &'a mut [f32],
+}
+
+impl WithSimd for AdagradBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        update::block_adagrad(self.adagrad, self.parameters, self.gradient, self.sum);
+    }
+}
+
 /// One sample laid out as the right side of a convolution's product.
 pub(crate) struct Unfold<'a> {
     pub conv: &'a Conv2d,
@@ -161,5 +272,37 @@ impl WithSimd for Unpool<'_> {
         }
         layout::unpool(self.window, self.y_gradient, self.indices, self.flat);
         layout::add_rows(self.flat, self.window.work.forward.leading, self.sums);
+    }
+}
+
+/// One sample, pooled by averages.
+pub(crate) struct Average<'a> {
+    pub pool: &'a AvgPool2d,
+    pub x: &'a [f32],
+    pub y: &'a mut [f32],
+}
+
+impl WithSimd for Average<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        average::average_forward(self.pool, self.x, self.y);
+    }
+}
+
+/// The averages of one sample undone.
+pub(crate) struct AverageBackward<'a> {
+    pub pool: &'a AvgPool2d,
+    pub dy: &'a [f32],
+    pub dx: &'a mut [f32],
+}
+
+impl WithSimd for AverageBackward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        average::average_backward(self.pool, self.dy, self.dx);
     }
 }

@@ -1,7 +1,7 @@
 //! Windows that slide over height and width: a convolution is a product with rows of the padded sample (plan, `Unfolded`),
 //! sample after sample, so that what one writes the next step still finds in the cache.
 
-use plan::{MaxPool2d, Window};
+use plan::{AvgPool2d, MaxPool2d, Window};
 
 use crate::backend::{View, WindowBackward, WindowForward, Windows};
 use crate::cpu::device::Cpu;
@@ -10,7 +10,7 @@ use crate::cpu::product::dots::Dots;
 use crate::cpu::product::pack;
 use crate::cpu::product::rows::{Columns, PanelHeight, Rows, Start};
 use crate::cpu::shared::Shared;
-use crate::cpu::wide::{PoolForward, Unfold, Unpool};
+use crate::cpu::wide::{Average, AverageBackward, PoolForward, Unfold, Unpool};
 use crate::reference::window::{max_pool_backward, max_pool_forward};
 
 impl Windows for Cpu {
@@ -264,6 +264,38 @@ impl Windows for Cpu {
                 &indices[sample * bytes..(sample + 1) * bytes],
             );
             max_pool_backward(pool, dy, indices, dx);
+        });
+    }
+
+    fn average_forward(&mut self, pool: &AvgPool2d, samples: usize, x: View, y: View) {
+        let arch = self.arch;
+        let [x, y]: [&mut [f32]; 2] = self.arena.numbers([x, y]);
+        let (x, y) = (&*x, Shared::new(y));
+        let (inputs, outputs) = (pool.inputs(), pool.outputs());
+        self.pool.for_each(samples, |_, sample| {
+            // SAFETY: samples do not overlap.
+            let y = unsafe { y.part(sample * outputs..(sample + 1) * outputs) };
+            let x = &x[sample * inputs..(sample + 1) * inputs];
+            arch.dispatch(Average { pool, x, y });
+        });
+    }
+
+    fn average_backward(
+        &mut self,
+        pool: &AvgPool2d,
+        samples: usize,
+        y_gradient: View,
+        x_gradient: View,
+    ) {
+        let arch = self.arch;
+        let [dy, dx]: [&mut [f32]; 2] = self.arena.numbers([y_gradient, x_gradient]);
+        let (dy, dx) = (&*dy, Shared::new(dx));
+        let (inputs, outputs) = (pool.inputs(), pool.outputs());
+        self.pool.for_each(samples, |_, sample| {
+            // SAFETY: samples do not overlap.
+            let dx = unsafe { dx.part(sample * inputs..(sample + 1) * inputs) };
+            let dy = &dy[sample * outputs..(sample + 1) * outputs];
+            arch.dispatch(AverageBackward { pool, dy, dx });
         });
     }
 }

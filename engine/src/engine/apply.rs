@@ -1,10 +1,9 @@
 //! `S' = apply(S, R)`: the only thing that changes committed state.
 
-use spec::job::Optimizer;
-
-use crate::backend::{Adam, AdamOperands, Sgd, SgdOperands, View};
+use crate::backend::{Gradient, View};
 use crate::engine::Engine;
 use crate::float::Float;
+use crate::optimizer::{Flat, update};
 use crate::record::Tail;
 
 /// What a step's record came to.
@@ -27,17 +26,20 @@ impl<T: Float> Engine<T> {
     /// # Panics
     /// If the plan is not for training.
     pub fn apply(&mut self, lr: f64) -> StepResult {
-        let (record, plan) = (self.record(), &self.views.plan);
+        let record = self.record();
         let (_, tail) = self.views.record();
         let Tail {
             loss,
             correct,
             samples,
+            paired,
         } = Tail::read(&self.device.bytes(record)[tail..]);
         if samples == 0 {
             self.device.bytes_mut(record).fill(0);
         }
+        self.apply_statistics(samples, paired);
         let divisor = samples.max(1) as f64;
+        let plan = &self.views.plan;
         let view = |buffer| self.views.words(buffer, plan.parameter_count);
         let gradient = View {
             bytes: plan.parameter_count * self.views.size,
@@ -54,61 +56,14 @@ impl<T: Float> Engine<T> {
         let (step, optimizer, device) = (self.step, plan.optimizer, &mut self.device);
         let norm = self.pool.enter(|| {
             let norm = device.square_norm(gradient, divisor).sqrt();
-            match (optimizer, &state[..]) {
-                (
-                    Optimizer::Sgd {
-                        momentum,
-                        weight_decay,
-                        ..
-                    },
-                    state,
-                ) => {
-                    let sgd = Sgd {
-                        lr,
-                        momentum,
-                        weight_decay,
-                        divisor,
-                    };
-                    device.sgd(
-                        &sgd,
-                        SgdOperands {
-                            parameters,
-                            gradient,
-                            momentum: state.first().copied(),
-                        },
-                    );
-                }
-                (
-                    Optimizer::Adam {
-                        betas,
-                        eps,
-                        weight_decay,
-                        ..
-                    },
-                    &[first_moment, second_moment],
-                ) => {
-                    let [left1, left2] = betas.map(|beta| 1.0 - libm::pow(beta, step as f64));
-                    let (step_size, second_correction) = (lr / left1, left2.sqrt());
-                    let adam = Adam {
-                        betas,
-                        eps,
-                        weight_decay,
-                        divisor,
-                        step_size,
-                        second_correction,
-                    };
-                    device.adam(
-                        &adam,
-                        AdamOperands {
-                            parameters,
-                            gradient,
-                            first_moment,
-                            second_moment,
-                        },
-                    );
-                }
-                (Optimizer::Adam { .. }, _) => unreachable!("the plan gives Adam two moments"),
-            }
+            let gradient = Gradient {
+                sums: gradient,
+                divisor,
+                factor: 1.0,
+                bound: f64::INFINITY,
+            };
+            let flat = Flat { parameters, state };
+            update(&mut **device, &optimizer, (step, lr), gradient, flat);
             norm
         });
         let share = |sum: f64| Some(sum / divisor).filter(|mean| samples > 0 && mean.is_finite());

@@ -18,6 +18,10 @@ impl<T: Float> Engine<T> {
         for (_, words) in self.optimizer_state_mut() {
             words.fill(T::ZERO);
         }
+        let statistics = self.views.plan.running_statistics.clone();
+        for statistic in statistics {
+            self.running_statistics_mut()[statistic.words].fill(T::of(statistic.initial));
+        }
         self.step = 0;
     }
 
@@ -74,16 +78,22 @@ impl<T: Float> Engine<T> {
         self.step = step;
     }
 
-    /// 32 hex digits over all parameters; the same for any number of threads and any slicing.
+    /// 32 hex digits over all parameters and running statistics; the same for any number of threads and any slicing.
     pub fn parameters_digest(&self) -> String {
         let words = self.views.words(
             self.views.plan.places.parameters,
             self.views.plan.parameter_count,
         );
-        hex(self.pool.enter(|| self.device.digest(words, 0)))
+        let count = self.views.plan.parameter_count as u64;
+        let sums = self.pool.enter(|| {
+            let parameters = self.device.digest(words, 0);
+            let running = self.device.digest(self.running_view(), count);
+            [0, 1].map(|sum| parameters[sum].wrapping_add(running[sum]))
+        });
+        hex(sums)
     }
 
-    /// 32 hex digits over all of S: parameters, optimiser state, step, and what the caller adds.
+    /// 32 hex digits over all of S: parameters, optimiser state, running statistics, step, and what the caller adds.
     pub fn state_digest(&self, extra: &[u64]) -> String {
         let plan = &self.views.plan;
         let buffers = [plan.places.parameters]
@@ -99,6 +109,9 @@ impl<T: Float> Engine<T> {
             add(self.pool.enter(|| self.device.digest(words, number)));
             number += count;
         }
+        let running = self.running_view();
+        add(self.pool.enter(|| self.device.digest(running, number)));
+        number += plan.statistic_count as u64;
         for &word in [self.step].iter().chain(extra) {
             add(mix(word, number));
             number += 1;

@@ -69,6 +69,16 @@ impl Views {
         (weight, parameters.next())
     }
 
+    /// Weight and bias of a stage that may have neither, in a flat buffer.
+    pub fn parameters(&self, stage: &Stage, buffer: usize) -> [Option<View>; 2] {
+        let mut parameters = stage.parameters.clone();
+        [(); 2].map(|()| {
+            parameters
+                .next()
+                .map(|parameter| self.parameter(buffer, parameter))
+        })
+    }
+
     /// What a stage reads and writes, for `samples`.
     pub fn batch(&self, stage: &Stage, samples: usize) -> Batch {
         let view = |buffer, words: usize| self.words(buffer, words * samples);
@@ -83,6 +93,7 @@ impl Views {
                 .output_gradient
                 .map(|buffer| view(buffer, stage.outputs)),
             indices,
+            statistics: stage.statistics.map(|buffer| self.buffer(buffer)),
         }
     }
 }
@@ -95,4 +106,12 @@ pub(crate) struct Batch {
     pub x_gradient: Option<View>,
     pub y_gradient: Option<View>,
     pub indices: Option<View>,
+    pub statistics: Option<View>,
+}
+
+impl Batch {
+    /// What a stage reads, unless it works in place.
+    pub fn source(&self, stage: &Stage) -> Option<View> {
+        (stage.input != stage.output).then_some(self.x)
+    }
 }

@@ -1,8 +1,12 @@
 //! One value at a time.
 
+use spec::model::Activation;
+
 use crate::backend::{Pointwise, View};
 use crate::float::Float;
+use crate::reference::activation::{activate, derive};
 use crate::reference::device::Reference;
+use crate::reference::functions::Plain;
 
 impl<T: Float> Pointwise for Reference<T> {
     fn relu_forward(&mut self, x: View) {
@@ -13,6 +17,19 @@ impl<T: Float> Pointwise for Reference<T> {
     fn relu_backward(&mut self, y: View, gradient: View) {
         let [y, gradient] = self.numbers([Some(y), Some(gradient)]);
         mask(y, gradient);
+    }
+
+    fn activation_forward(&mut self, activation: &Activation, x: Option<View>, y: View) {
+        let [x, y] = self.numbers([x, Some(y)]);
+        if !x.is_empty() {
+            y.copy_from_slice(x);
+        }
+        activate::<T, Plain>(activation, y);
+    }
+
+    fn activation_backward(&mut self, activation: &Activation, values: View, gradient: View) {
+        let [values, gradient] = self.numbers([Some(values), Some(gradient)]);
+        derive::<T, Plain>(activation, values, gradient);
     }
 }
 

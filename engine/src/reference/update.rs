@@ -1,25 +1,75 @@
 //! One pass over all parameters.
 
-use crate::backend::{Adam, AdamOperands, Sgd, SgdOperands, Update};
+use crate::backend::{
+    Adagrad, AdagradOperands, Adam, AdamOperands, Gradient, RmsProp, RmsPropOperands, Sgd,
+    SgdOperands, Update,
+};
 use crate::float::Float;
 use crate::reference::device::Reference;
 
 impl<T: Float> Update for Reference<T> {
     fn sgd(&mut self, sgd: &Sgd, at: SgdOperands) {
         let [parameters, gradient, momentum] =
-            self.numbers([Some(at.parameters), Some(at.gradient), at.momentum]);
+            self.numbers([Some(at.parameters), Some(sgd.gradient.sums), at.momentum]);
         block_sgd(sgd, parameters, gradient, momentum);
     }
 
     fn adam(&mut self, adam: &Adam, at: AdamOperands) {
         let views = [
             at.parameters,
-            at.gradient,
+            adam.gradient.sums,
             at.first_moment,
             at.second_moment,
         ];
         let [parameters, gradient, first, second] = self.numbers(views.map(Some));
         block_adam(adam, parameters, gradient, first, second);
+    }
+
+    fn rmsprop(&mut self, rmsprop: &RmsProp, at: RmsPropOperands) {
+        let views = [at.parameters, rmsprop.gradient.sums, at.mean_square];
+        let [parameters, gradient, square] = views.map(Some);
+        let [parameters, gradient, square, momentum] =
+            self.numbers([parameters, gradient, square, at.momentum]);
+        block_rmsprop(rmsprop, parameters, gradient, square, momentum);
+    }
+
+    fn adagrad(&mut self, adagrad: &Adagrad, at: AdagradOperands) {
+        let views = [at.parameters, adagrad.gradient.sums, at.square_sum];
+        let [parameters, gradient, sum] = self.numbers(views.map(Some));
+        block_adagrad(adagrad, parameters, gradient, sum);
+    }
+}
+
+/// The numbers of [`Gradient`] as `T`.
+#[derive(Clone, Copy)]
+struct Mean<T> {
+    divisor: T,
+    factor: T,
+    bound: T,
+}
+
+impl<T: Float> Mean<T> {
+    fn new(gradient: &Gradient) -> Mean<T> {
+        let [divisor, factor, bound] =
+            [gradient.divisor, gradient.factor, gradient.bound].map(T::of);
+        Mean {
+            divisor,
+            factor,
+            bound,
+        }
+    }
+
+    /// One value from its sum; NaN stays.
+    #[inline(always)]
+    fn of(&self, sum: T) -> T {
+        let mean = sum / self.divisor * self.factor;
+        if mean > self.bound {
+            self.bound
+        } else if mean < -self.bound {
+            -self.bound
+        } else {
+            mean
+        }
     }
 }
 
@@ -31,22 +81,31 @@ pub(crate) fn block_sgd<T: Float>(
     gradient: &[T],
     momentum: &mut [T],
 ) {
-    let [lr, keep, decay, divisor] =
-        [sgd.lr, sgd.momentum, sgd.weight_decay, sgd.divisor].map(T::of);
+    let [lr, keep, decay] = [sgd.lr, sgd.momentum, sgd.weight_decay].map(T::of);
+    let mean = Mean::new(&sgd.gradient);
     if momentum.is_empty() {
         for (parameter, &gradient) in parameters.iter_mut().zip(gradient) {
-            *parameter = *parameter - lr * (gradient / divisor + decay * *parameter);
+            *parameter = *parameter - lr * (mean.of(gradient) + decay * *parameter);
+        }
+        return;
+    }
+    let all = parameters.iter_mut().zip(gradient).zip(momentum);
+    if sgd.nesterov {
+        for ((parameter, &gradient), momentum) in all {
+            let gradient = mean.of(gradient) + decay * *parameter;
+            *momentum = keep * *momentum + gradient;
+            *parameter = *parameter - lr * (gradient + keep * *momentum);
         }
     } else {
-        for ((parameter, &gradient), momentum) in parameters.iter_mut().zip(gradient).zip(momentum)
-        {
-            *momentum = keep * *momentum + (gradient / divisor + decay * *parameter);
+        for ((parameter, &gradient), momentum) in all {
+            *momentum = keep * *momentum + (mean.of(gradient) + decay * *parameter);
             *parameter = *parameter - lr * *momentum;
         }
     }
 }
 
-/// PyTorch's Adam (Kingma and Ba 2015), the corrections of both moments taken into the step.
+/// PyTorch's Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019), the corrections of both moments taken into
+/// the step.
 #[inline(always)]
 pub(crate) fn block_adam<T: Float>(
     adam: &Adam,
@@ -57,15 +116,63 @@ pub(crate) fn block_adam<T: Float>(
 ) {
     let [keep1, keep2] = adam.betas.map(T::of);
     let [new1, new2] = adam.betas.map(|beta| T::of(1.0 - beta));
-    let [eps, decay, divisor] = [adam.eps, adam.weight_decay, adam.divisor].map(T::of);
+    let [eps, decay, keep] = [adam.eps, adam.weight_decay, adam.keep].map(T::of);
     let [step, correction] = [adam.step_size, adam.second_correction].map(T::of);
+    let mean = Mean::new(&adam.gradient);
     let moments = first.iter_mut().zip(second);
     for ((parameter, &gradient), (first, second)) in
         parameters.iter_mut().zip(gradient).zip(moments)
     {
-        let gradient = gradient / divisor + decay * *parameter;
+        let gradient = mean.of(gradient) + decay * *parameter;
         *first = keep1 * *first + new1 * gradient;
         *second = keep2 * *second + new2 * (gradient * gradient);
-        *parameter = *parameter - step * (*first / (second.root() / correction + eps));
+        *parameter = keep * *parameter - step * (*first / (second.root() / correction + eps));
+    }
+}
+
+/// PyTorch's RMSprop, not centred (Tieleman and Hinton 2012).
+#[inline(always)]
+pub(crate) fn block_rmsprop<T: Float>(
+    rmsprop: &RmsProp,
+    parameters: &mut [T],
+    gradient: &[T],
+    square: &mut [T],
+    momentum: &mut [T],
+) {
+    let [lr, alpha, new] = [rmsprop.lr, rmsprop.alpha, 1.0 - rmsprop.alpha].map(T::of);
+    let [eps, keep, decay] = [rmsprop.eps, rmsprop.momentum, rmsprop.weight_decay].map(T::of);
+    let mean = Mean::new(&rmsprop.gradient);
+    let all = parameters.iter_mut().zip(gradient).zip(square);
+    let scaled = |parameter: T, gradient: T, square: &mut T| {
+        let gradient = mean.of(gradient) + decay * parameter;
+        *square = alpha * *square + new * (gradient * gradient);
+        gradient / (square.root() + eps)
+    };
+    if momentum.is_empty() {
+        for ((parameter, &gradient), square) in all {
+            *parameter = *parameter - lr * scaled(*parameter, gradient, square);
+        }
+    } else {
+        for (((parameter, &gradient), square), momentum) in all.zip(momentum) {
+            *momentum = keep * *momentum + scaled(*parameter, gradient, square);
+            *parameter = *parameter - lr * *momentum;
+        }
+    }
+}
+
+/// PyTorch's Adagrad (Duchi, Hazan and Singer 2011).
+#[inline(always)]
+pub(crate) fn block_adagrad<T: Float>(
+    adagrad: &Adagrad,
+    parameters: &mut [T],
+    gradient: &[T],
+    sum: &mut [T],
+) {
+    let [lr, eps, decay] = [adagrad.lr, adagrad.eps, adagrad.weight_decay].map(T::of);
+    let mean = Mean::new(&adagrad.gradient);
+    for ((parameter, &gradient), sum) in parameters.iter_mut().zip(gradient).zip(sum) {
+        let gradient = mean.of(gradient) + decay * *parameter;
+        *sum += gradient * gradient;
+        *parameter = *parameter - lr * (gradient / (sum.root() + eps));
     }
 }

@@ -1,9 +1,10 @@
 //! Windows that slide over height and width.
 
-use plan::{Conv2d, MaxPool2d, Window};
+use plan::{AvgPool2d, Conv2d, MaxPool2d, Window};
 
 use crate::backend::{View, WindowBackward, WindowForward, Windows};
 use crate::float::Float;
+use crate::reference::average::{average_backward, average_forward};
 use crate::reference::device::Reference;
 use crate::reference::pointwise::{mask, relu};
 
@@ -114,6 +115,28 @@ impl<T: Float> Windows for Reference<T> {
         for (sample, dx) in dx.chunks_exact_mut(pool.inputs()).take(samples).enumerate() {
             let (dy, indices) = sample_of(pool, sample, dy, indices);
             max_pool_backward(pool, dy, indices, dx);
+        }
+    }
+
+    fn average_forward(&mut self, pool: &AvgPool2d, samples: usize, x: View, y: View) {
+        let [x, y] = self.numbers([Some(x), Some(y)]);
+        let rows = x.chunks_exact(pool.inputs());
+        for (x, y) in rows.zip(y.chunks_exact_mut(pool.outputs())).take(samples) {
+            average_forward::<T>(pool, x, y);
+        }
+    }
+
+    fn average_backward(
+        &mut self,
+        pool: &AvgPool2d,
+        samples: usize,
+        y_gradient: View,
+        x_gradient: View,
+    ) {
+        let [dy, dx] = self.numbers([Some(y_gradient), Some(x_gradient)]);
+        let rows = dy.chunks_exact(pool.outputs());
+        for (dy, dx) in rows.zip(dx.chunks_exact_mut(pool.inputs())).take(samples) {
+            average_backward::<T>(pool, dy, dx);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What must not change a bit, and what must agree within rounding.
 
 use engine::Engine;
-use spec::model::LayerKind::{Flatten, Relu};
+use spec::model::LayerKind::{Flatten, GlobalAvgPool, LogSoftmax, Relu, Softmax};
 
 use crate::networks::{
-    ADAM, Network, SGD, classes, conv, gradient, linear, pool, simple_cnn, step,
+    ADAM, Network, SGD, activations, average, batch_norm, classes, conv, gradient, group_norm,
+    layer_norm, linear, pool, simple_cnn, step,
 };
 
 fn networks() -> Vec<Network> {
@@ -19,8 +20,42 @@ fn networks() -> Vec<Network> {
         Relu,
         classes(),
     ];
+    let mut activated = vec![conv(9, [3, 3], [1, 1], [1, 1])];
+    activated.extend(activations());
+    activated.extend([Flatten, linear(301), Softmax, linear(40)]);
+    activated.extend(activations());
+    activated.extend([LogSoftmax, classes()]);
+    let batch_normalised = vec![
+        conv(12, [3, 3], [1, 1], [1, 1]),
+        batch_norm(),
+        Relu,
+        pool([2, 2], [2, 2], [0, 0]),
+        conv(70, [3, 3], [1, 1], [1, 1]),
+        batch_norm(),
+        Relu,
+        Flatten,
+        linear(333),
+        batch_norm(),
+        classes(),
+    ];
+    let normalised = vec![
+        conv(12, [3, 3], [1, 1], [1, 1]),
+        group_norm(4, true),
+        Relu,
+        average([3, 2], [2, 1], [1, 0]),
+        layer_norm(true),
+        conv(70, [3, 3], [1, 1], [1, 1]),
+        group_norm(7, false),
+        GlobalAvgPool,
+        linear(333),
+        layer_norm(true),
+        classes(),
+    ];
     vec![
         simple_cnn([3, 32, 32], 12, 64, 19),
+        Network::new(&[2, 9, 11], 5, 19, normalised),
+        Network::new(&[2, 9, 11], 5, 19, batch_normalised),
+        Network::new(&[2, 9, 11], 5, 19, activated),
         Network::new(&[2, 11, 9], 5, 19, strided),
         Network::new(
             &[50],

@@ -3,9 +3,12 @@
 use engine::Engine;
 use plan::Mode;
 use proptest::prelude::*;
-use spec::model::LayerKind::{self, Flatten, Relu};
+use spec::model::LayerKind::{self, Flatten, GlobalAvgPool, Relu, Softmax};
 
-use crate::networks::{Network, classes, conv, gradient, linear, pool, simple_cnn};
+use crate::networks::{
+    Network, activations, average, batch_norm, classes, conv, gradient, group_norm, layer_norm,
+    linear, pool, simple_cnn,
+};
 
 fn any_window() -> impl Strategy<Value = LayerKind> {
     let pair = |most: u32| (1..=most, 1..=most).prop_map(|(h, w)| [h, w]);
@@ -17,17 +20,25 @@ fn any_window() -> impl Strategy<Value = LayerKind> {
         2 => (pair(3), pair(3)).prop_map(|(kernel, stride)| pool(kernel, stride, kernel.map(|extent| extent / 2))),
         1 => Just(pool([2, 2], [2, 2], [0, 0])),
         3 => Just(Relu),
+        3 => prop::sample::select(activations()),
+        1 => (pair(4), pair(3))
+            .prop_map(|(kernel, stride)| average(kernel, stride, kernel.map(|extent| extent / 2))),
     ]
 }
 
 fn any_network() -> impl Strategy<Value = Network> {
     let input = (1usize..6, 1usize..20, 1usize..40);
     let windows = prop::collection::vec(any_window(), 0..5);
-    let dense = prop::collection::vec(1u32..150, 0..3);
+    let between = prop_oneof![
+        Just(Relu),
+        Just(Softmax),
+        prop::sample::select(activations())
+    ];
+    let dense = prop::collection::vec((1u32..150, between), 0..3);
     (input, windows, dense, 1usize..20).prop_map(|((c, h, w), mut kinds, dense, microbatch)| {
         kinds.push(Flatten);
-        for units in dense {
-            kinds.extend([linear(units), Relu]);
+        for (units, between) in dense {
+            kinds.extend([linear(units), between]);
         }
         kinds.push(classes());
         Network::new(&[c, h, w], 5, microbatch, kinds)
@@ -47,6 +58,14 @@ fn assert_close(what: &str, fast: &[f64], plain: &[f64]) {
     }
 }
 
+/// What a microbatch leaves for running statistics.
+fn statistics<T: engine::Float>(engine: &Engine<T>) -> Vec<f64> {
+    let words: &[T] = bytemuck::cast_slice(engine.slot_bytes(0));
+    let plan = engine.plan();
+    let range = plan.parameter_count..plan.parameter_count + plan.statistic_count;
+    words[range].iter().map(|value| value.wide()).collect()
+}
+
 fn agrees(network: &Network, samples: usize) {
     let Ok(plan) = network.plan(Mode::Train) else {
         return;
@@ -54,6 +73,7 @@ fn agrees(network: &Network, samples: usize) {
     let mut fast = Engine::<f32>::new(plan.clone(), 1).unwrap();
     let mut plain = Engine::<f64>::reference(plan).unwrap();
     fast.initialize(3);
+    plain.initialize(3);
     for (wide, &narrow) in plain.parameters_mut().iter_mut().zip(fast.parameters()) {
         *wide = f64::from(narrow);
     }
@@ -68,6 +88,7 @@ fn agrees(network: &Network, samples: usize) {
     assert_close("logit", &logits, plain.logits(&wide, samples).unwrap());
     fast.train(&x, &labels, 0).unwrap();
     plain.train(&wide, &labels, 0).unwrap();
+    assert_close("sum", &statistics(&fast), &statistics(&plain));
     assert_close("gradient", &gradient(&fast, 0), &gradient(&plain, 0));
     let [one, other] = [
         fast.evaluate(&x, &labels).unwrap(),
@@ -82,6 +103,50 @@ proptest! {
     #[test]
     fn random_networks_agree_with_the_plain_loops(network in any_network(), short in 0usize..20) {
         agrees(&network, network.microbatch - short.min(network.microbatch - 1));
+    }
+}
+
+#[test]
+fn normalised_networks_agree_with_the_plain_loops() {
+    for affine in [true, false] {
+        let first = conv(12, [3, 3], [1, 1], [1, 1]);
+        for (height, width, samples) in [(5, 7, 3), (16, 16, 9), (9, 31, 2)] {
+            for kind in [
+                group_norm(4, affine),
+                group_norm(12, affine),
+                layer_norm(affine),
+                batch_norm(),
+            ] {
+                let kinds = vec![
+                    first.clone(),
+                    kind,
+                    Relu,
+                    GlobalAvgPool,
+                    linear(9),
+                    classes(),
+                ];
+                agrees(
+                    &Network::new(&[3, height, width], 5, samples, kinds),
+                    samples,
+                );
+            }
+        }
+        for features in [5, 33, 300] {
+            let norm = if affine {
+                layer_norm(true)
+            } else {
+                batch_norm()
+            };
+            let kinds = vec![
+                linear(features),
+                norm.clone(),
+                Relu,
+                linear(50),
+                norm,
+                classes(),
+            ];
+            agrees(&Network::new(&[20], 5, 19, kinds), 19);
+        }
     }
 }
 

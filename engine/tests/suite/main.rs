@@ -10,6 +10,12 @@ mod fast;
 #[cfg(test)]
 mod networks;
 #[cfg(test)]
+mod optimizers;
+#[cfg(test)]
 mod pytorch;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod running;
+#[cfg(test)]
+mod tensors;

@@ -4,13 +4,17 @@ use engine::{Engine, Float};
 use plan::{Mode, Plan, Request, plan};
 use spec::Shape;
 use spec::job::Optimizer;
-use spec::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
+use spec::model::{
+    Activation, AvgPool2d, BatchNorm, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
+    MaxPool2d, Model, Pair, Size,
+};
 use spec::random::{Purpose, Stream};
 
 /// SGD with the momentum and weight decay of the reference outputs.
 pub const SGD: Optimizer = Optimizer::Sgd {
     lr: 0.05,
     momentum: 0.9,
+    nesterov: false,
     weight_decay: 1e-4,
 };
 
@@ -20,6 +24,14 @@ pub const ADAM: Optimizer = Optimizer::Adam {
     betas: [0.9, 0.999],
     eps: 1e-8,
     weight_decay: 0.0,
+};
+
+/// AdamW with PyTorch's defaults.
+pub const ADAMW: Optimizer = Optimizer::AdamW {
+    lr: 1e-3,
+    betas: [0.9, 0.999],
+    eps: 1e-8,
+    weight_decay: 1e-2,
 };
 
 /// A network, the samples that it takes and how it is run.
@@ -110,6 +122,34 @@ pub fn pool(kernel: [u32; 2], stride: [u32; 2], padding: [u32; 2]) -> LayerKind 
     })
 }
 
+pub fn average(kernel: [u32; 2], stride: [u32; 2], padding: [u32; 2]) -> LayerKind {
+    let [kernel, stride, padding] = [kernel, stride, padding].map(|[h, w]| Pair { h, w });
+    LayerKind::AvgPool2d(AvgPool2d {
+        kernel,
+        stride,
+        padding,
+    })
+}
+
+pub fn batch_norm() -> LayerKind {
+    LayerKind::BatchNorm(BatchNorm {
+        eps: 1e-5,
+        momentum: 0.1,
+    })
+}
+
+pub fn layer_norm(affine: bool) -> LayerKind {
+    LayerKind::LayerNorm(LayerNorm { eps: 1e-5, affine })
+}
+
+pub fn group_norm(groups: u32, affine: bool) -> LayerKind {
+    LayerKind::GroupNorm(GroupNorm {
+        groups,
+        eps: 1e-5,
+        affine,
+    })
+}
+
 pub fn linear(units: u32) -> LayerKind {
     LayerKind::Linear(Linear {
         units: Size::Count(units),
@@ -122,6 +162,23 @@ pub fn classes() -> LayerKind {
         units: Size::Classes,
         bias: true,
     })
+}
+
+/// Every activation but relu.
+pub fn activations() -> Vec<LayerKind> {
+    let activations = [
+        Activation::Gelu(Gelu::Erf),
+        Activation::Gelu(Gelu::Tanh),
+        Activation::Silu,
+        Activation::Tanh,
+        Activation::Sigmoid,
+        Activation::LeakyRelu { slope: 0.2 },
+        Activation::Elu { alpha: 0.7 },
+        Activation::Softplus,
+        Activation::Hardtanh,
+        Activation::Logsigmoid,
+    ];
+    activations.map(LayerKind::Activation).to_vec()
 }
 
 /// Convolution, relu, pooling, two linear layers: the network of the speed target, at any size.

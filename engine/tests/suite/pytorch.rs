@@ -5,24 +5,26 @@ use std::path::{Path, PathBuf};
 
 use engine::{Engine, Float};
 use plan::Mode;
-use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use spec::job::Optimizer;
 use spec::model::{Layer, LayerKind};
 
-use crate::networks::{ADAM, Network, SGD, classes, conv, gradient, linear, pool, step};
+use crate::networks::{
+    ADAM, ADAMW, Network, SGD, batch_norm, classes, conv, gradient, layer_norm, linear, pool, step,
+};
+use crate::tensors::Tensors;
 
 /// f64 agrees to about this much, relative to the largest value of a tensor (the folder's README).
-const F64: f64 = 1e-10;
+pub const F64: f64 = 1e-10;
 
 /// f32 may stray from PyTorch's f32 by these many times what PyTorch's own f32 strays from its f64: both stray by about
 /// as much, in different directions, and the figure is a maximum over one run.
-const F32_MULTIPLE: f64 = 8.0;
+pub const F32_MULTIPLE: f64 = 8.0;
 
 /// Outputs and gradients in f32, relative to the largest value of a tensor: a hundred roundings or so.
 const F32: f64 = 1e-5;
 
-fn fixtures() -> PathBuf {
+pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/layers")
 }
 
@@ -33,7 +35,7 @@ fn shared() -> Option<PathBuf> {
     Some(shared.join("reference/layers")).filter(|folder| folder.is_dir())
 }
 
-fn network(name: &str) -> Network {
+pub fn network(name: &str) -> Network {
     use LayerKind::{Flatten, Relu};
     let cnn = |filters, hidden| {
         let window = [
@@ -66,6 +68,33 @@ fn network(name: &str) -> Network {
         usize,
         usize,
     ) = match name {
+        "batchnorm1d" => (
+            vec![batch_norm(), classes()],
+            vec![Some("bn"), Some("fc")],
+            &[6],
+            4,
+            7,
+        ),
+        "batchnorm2d" => {
+            let mut first = conv(4, [3, 3], [1, 1], [1, 1]);
+            if let LayerKind::Conv2d(conv) = &mut first {
+                conv.bias = false;
+            }
+            (
+                vec![first, batch_norm(), Relu, Flatten, classes()],
+                vec![Some("conv"), Some("bn"), None, None, Some("fc")],
+                &[2, 5, 5],
+                3,
+                5,
+            )
+        }
+        "layernorm" => (
+            vec![layer_norm(true), classes()],
+            vec![Some("ln"), Some("fc")],
+            &[10],
+            4,
+            6,
+        ),
         "mlp" => (
             vec![linear(16), Relu, classes()],
             vec![Some("fc1"), None, Some("fc2")],
@@ -92,52 +121,7 @@ fn network(name: &str) -> Network {
     network
 }
 
-/// A file of tensors, all read as f64.
-struct Tensors {
-    bytes: Vec<u8>,
-}
-
-impl Tensors {
-    fn open(path: &Path) -> Tensors {
-        Tensors {
-            bytes: std::fs::read(path)
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
-        }
-    }
-
-    fn find(&self, key: &str) -> Option<Vec<f64>> {
-        let tensors = SafeTensors::deserialize(&self.bytes).expect("a safetensors file");
-        let tensor = tensors.tensor(key).ok()?;
-        let data = tensor.data();
-        Some(match tensor.dtype() {
-            Dtype::F32 => data
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|&bytes| f64::from(f32::from_le_bytes(bytes)))
-                .collect(),
-            Dtype::F64 => data
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .map(|&bytes| f64::from_le_bytes(bytes))
-                .collect(),
-            Dtype::I64 => data
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .map(|&bytes| i64::from_le_bytes(bytes) as f64)
-                .collect(),
-            other => panic!("{key} has type {other:?}"),
-        })
-    }
-
-    fn get(&self, key: &str) -> Vec<f64> {
-        self.find(key).unwrap_or_else(|| panic!("no tensor {key}"))
-    }
-}
-
-fn assert_close(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
+pub fn assert_close(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(got.len(), expected.len(), "{what}");
     let far = got
         .iter()
@@ -151,14 +135,14 @@ fn assert_close(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
     assert!(got.iter().all(|value| value.is_finite()), "{what}");
 }
 
-fn largest(values: &[f64]) -> f64 {
+pub fn largest(values: &[f64]) -> f64 {
     values
         .iter()
         .fold(0.0, |largest, value| value.abs().max(largest))
 }
 
 /// Compares a flat buffer with the named tensors of `file`; large ones are stored as samples and norms.
-fn assert_named<T: Float>(
+pub fn assert_named<T: Float>(
     engine: &Engine<T>,
     file: &Tensors,
     flat: &[f64],
@@ -206,14 +190,11 @@ type Named = (
     f64,
     &'static [(&'static str, &'static str)],
 );
-const OPTIMIZERS: [Named; 2] = [
+const MOMENTS: &[(&str, &str)] = &[("first_moment", "exp_avg"), ("second_moment", "exp_avg_sq")];
+const OPTIMIZERS: [Named; 3] = [
     ("sgd", SGD, 0.05, &[("momentum", "momentum_buffer")]),
-    (
-        "adam",
-        ADAM,
-        1e-3,
-        &[("first_moment", "exp_avg"), ("second_moment", "exp_avg_sq")],
-    ),
+    ("adam", ADAM, 1e-3, MOMENTS),
+    ("adamw", ADAMW, 1e-3, MOMENTS),
 ];
 
 fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<T>) {
@@ -257,14 +238,27 @@ fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<T>) 
                 .for_each(|(place, value)| *place = value);
         }
 
+        for statistic in engine.plan().running_statistics.clone() {
+            let values = init.get(&statistic.name).into_iter().map(T::of);
+            engine.running_statistics_mut()[statistic.words]
+                .iter_mut()
+                .zip(values)
+                .for_each(|(place, value)| *place = value);
+        }
         let logits: Vec<f64> = engine
             .logits(&x, labels.len())
             .unwrap()
             .iter()
             .map(|value| value.wide())
             .collect();
-        let expected = file.get("out.logits");
-        assert_close("out.logits", &logits, &expected, relative(&expected));
+        let normalises = !engine.running_statistics().is_empty();
+        let key = if normalises {
+            "eval_out.logits"
+        } else {
+            "out.logits"
+        };
+        let expected = file.get(key);
+        assert_close(key, &logits, &expected, relative(&expected));
         engine.train(&x, &labels, 0).unwrap();
         let gradient: Vec<f64> = gradient(&engine, 0)
             .iter()
@@ -315,6 +309,29 @@ fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<T>) 
                     }
                 };
                 assert_named(&engine, &file, &flat, &key, &allowed);
+                for statistic in &engine.plan().running_statistics {
+                    let running = &engine.running_statistics()[statistic.words.clone()];
+                    let running: Vec<f64> = running.iter().map(|value| value.wide()).collect();
+                    let expected = file.get(&key(&statistic.name));
+                    assert_close(&statistic.name, &running, &expected, allowed(&expected));
+                    if number == 1 {
+                        let key = format!("buffers_after_forward.{}", statistic.name);
+                        let expected = file.get(&key);
+                        assert_close(&key, &running, &expected, relative(&expected));
+                    }
+                }
+            }
+            if number == 50 && normalises {
+                let key = format!("{optimizer_name}.step50.eval_out.logits");
+                let expected = file.get(&key);
+                let logits = engine.logits(&x, labels.len()).unwrap();
+                let logits: Vec<f64> = logits.iter().map(|value| value.wide()).collect();
+                let allowed = if wide {
+                    relative(&expected)
+                } else {
+                    F32_MULTIPLE * strayed * 8.0 * largest(&expected).max(1.0)
+                };
+                assert_close(&key, &logits, &expected, allowed);
             }
             if number == 10 {
                 for &(ours, theirs) in states {
@@ -349,6 +366,22 @@ fn the_mlp_gives_pytorchs_numbers() {
     committed::<f64>("mlp", fast);
     committed::<f32>("mlp", plain);
     committed::<f32>("mlp", fast);
+}
+
+#[test]
+fn batch_norms_give_pytorchs_numbers_in_training_and_evaluation() {
+    for name in ["batchnorm1d", "batchnorm2d"] {
+        committed::<f64>(name, fast);
+        committed::<f32>(name, plain);
+        committed::<f32>(name, fast);
+    }
+}
+
+#[test]
+fn the_layer_norm_gives_pytorchs_numbers() {
+    committed::<f64>("layernorm", fast);
+    committed::<f32>("layernorm", plain);
+    committed::<f32>("layernorm", fast);
 }
 
 #[test]

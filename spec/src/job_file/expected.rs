@@ -53,8 +53,13 @@ pub enum Expected {
     Flag,
     /// One of a few words.
     Word(&'static [&'static str]),
-    /// A word, or a table with one of these keys.
-    Optimizer,
+    /// One of a few words, or a table with one of them as its key.
+    Choice {
+        /// The words.
+        words: &'static [&'static str],
+        /// How one could be written with its values.
+        example: &'static str,
+    },
 }
 
 /// The numbers between two bounds.
@@ -129,7 +134,10 @@ impl fmt::Display for Expected {
             Expected::TwoNumbers(interval) => write!(f, "two numbers, each {interval}"),
             Expected::Flag => f.write_str("true or false"),
             Expected::Word(words) => f.write_str(&listed(words)),
-            Expected::Optimizer => f.write_str("\"sgd\", \"adam\", or one of them with values, as { sgd = { lr = 0.1 } }"),
+            Expected::Choice { words, example } => {
+                words.iter().try_for_each(|word| write!(f, "\"{word}\", "))?;
+                write!(f, "or one of them with values, as {example}")
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::job_file::name::is_name;
 use crate::job_file::resources::{checkpoint, resources};
 use crate::job_file::training::{enough_microbatches, training};
 use crate::job_file::tree::{Place, Table};
+use crate::schedule::ScheduleKind;
 
 /// Reads the whole file. What is wrong is noted; a job without notes is always there.
 pub(super) fn job(document: &Table, found: &mut Found) -> Option<Job> {
@@ -54,6 +55,11 @@ pub(super) fn job(document: &Table, found: &mut Found) -> Option<Job> {
             .filter_map(|(section, key)| Some(section.as_ref()?.get(key)?.place()));
         ranks_have_microbatches(training, resources, places.collect(), found);
     }
+    if let (Some(data), Some(training), Some(section)) = (&data, &training, &training_section)
+        && data.validation.is_none()
+    {
+        followers_have_validation(training, section, found);
+    }
     Some(Job {
         name: name?,
         data: data?,
@@ -62,6 +68,24 @@ pub(super) fn job(document: &Table, found: &mut Found) -> Option<Job> {
         resources: resources?,
         checkpoint: checkpoint?,
     })
+}
+
+/// What follows the validation rows needs some.
+fn followers_have_validation(training: &Training, section: &Section<'_>, found: &mut Found) {
+    let plateau = matches!(
+        training.lr_schedule.kind,
+        ScheduleKind::ReduceOnPlateau { .. }
+    );
+    let stopping = training.early_stopping.is_some();
+    for (key, _) in [("lr_schedule", plateau), ("early_stopping", stopping)]
+        .into_iter()
+        .filter(|(_, follows)| *follows)
+    {
+        let field = section.get(key);
+        let place = field.map_or(section.place(), |field| field.place());
+        let key = format!("training.{key}");
+        found.add(place, Wrong::NoValidation { key });
+    }
 }
 
 /// The mistake stands at the override that caused it, else at the ranks.

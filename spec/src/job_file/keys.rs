@@ -19,20 +19,80 @@ pub(super) const TRAINING: &[&str] = &[
     "drop_last",
     "loss",
     "optimizer",
+    "lr_schedule",
+    "monitor",
+    "early_stopping",
     "validate",
 ];
-pub(super) const SGD: &[&str] = &["lr", "momentum", "weight_decay"];
+pub(super) const SGD: &[&str] = &["lr", "momentum", "nesterov", "weight_decay"];
 pub(super) const ADAM: &[&str] = &["lr", "betas", "eps", "weight_decay"];
+pub(super) const RMSPROP: &[&str] = &["lr", "alpha", "eps", "momentum", "weight_decay"];
+pub(super) const ADAGRAD: &[&str] = &["lr", "lr_decay", "eps", "weight_decay"];
+pub(super) const CONSTANT: &[&str] = &["warmup_steps"];
+pub(super) const LINEAR_RATE: &[&str] = &["warmup_steps", "end"];
+pub(super) const STEP: &[&str] = &["warmup_steps", "every_steps", "every_epochs", "gamma"];
+pub(super) const EXPONENTIAL: &[&str] = &["warmup_steps", "gamma"];
+pub(super) const COSINE: &[&str] = &["warmup_steps", "min_lr"];
+pub(super) const ONE_CYCLE: &[&str] = &[
+    "max_lr",
+    "warmup_fraction",
+    "div_factor",
+    "final_div_factor",
+];
+pub(super) const REDUCE_ON_PLATEAU: &[&str] =
+    &["warmup_steps", "factor", "patience", "threshold", "min_lr"];
+pub(super) const EARLY_STOPPING: &[&str] = &["patience", "min_delta"];
 pub(super) const VALIDATE: &[&str] = &["every_epochs"];
 pub(super) const RESOURCES: &[&str] = &["device", "ranks", "threads"];
 pub(super) const CHECKPOINT: &[&str] = &["every_steps", "keep_last"];
 
 pub(super) const LINEAR: &[&str] = &["units", "bias"];
 pub(super) const CONV2D: &[&str] = &["filters", "kernel", "stride", "padding", "bias"];
-pub(super) const MAX_POOL2D: &[&str] = &["kernel", "stride", "padding"];
+pub(super) const POOL2D: &[&str] = &["kernel", "stride", "padding"];
 
-pub(super) const LAYERS: &[&str] = &["linear", "conv2d", "max_pool2d", "relu", "flatten"];
-pub(super) const OPTIMIZERS: &[&str] = &["sgd", "adam"];
+pub(super) const BATCH_NORM: &[&str] = &["eps", "momentum"];
+pub(super) const LAYER_NORM: &[&str] = &["eps", "affine"];
+pub(super) const GROUP_NORM: &[&str] = &["groups", "eps", "affine"];
+pub(super) const GELU: &[&str] = &["approximate"];
+pub(super) const GELU_FORMS: &[&str] = &["erf", "tanh"];
+pub(super) const LEAKY_RELU: &[&str] = &["slope"];
+pub(super) const ELU: &[&str] = &["alpha"];
+
+pub(super) const LAYERS: &[&str] = &[
+    "linear",
+    "conv2d",
+    "max_pool2d",
+    "avg_pool2d",
+    "global_avg_pool",
+    "batch_norm",
+    "layer_norm",
+    "group_norm",
+    "relu",
+    "flatten",
+    "gelu",
+    "silu",
+    "swish",
+    "tanh",
+    "sigmoid",
+    "leaky_relu",
+    "elu",
+    "softplus",
+    "hardtanh",
+    "logsigmoid",
+    "softmax",
+    "log_softmax",
+];
+pub(super) const OPTIMIZERS: &[&str] = &["sgd", "adam", "adamw", "rmsprop", "adagrad"];
+pub(super) const SCHEDULES: &[&str] = &[
+    "constant",
+    "linear",
+    "step",
+    "exponential",
+    "cosine",
+    "one_cycle",
+    "reduce_on_plateau",
+];
+pub(super) const MONITORS: &[&str] = &["validation_loss", "validation_accuracy"];
 pub(super) const NORMALIZE: &[&str] = &["none", "unit", "standard"];
 pub(super) const LOSSES: &[&str] = &["cross_entropy"];
 pub(super) const DEVICES: &[&str] = &["cpu"];
@@ -45,6 +105,18 @@ const TABLES: &[(&str, &[&str])] = &[
     ("training.optimizer", OPTIMIZERS),
     ("training.optimizer.sgd", SGD),
     ("training.optimizer.adam", ADAM),
+    ("training.optimizer.adamw", ADAM),
+    ("training.optimizer.rmsprop", RMSPROP),
+    ("training.optimizer.adagrad", ADAGRAD),
+    ("training.lr_schedule", SCHEDULES),
+    ("training.lr_schedule.constant", CONSTANT),
+    ("training.lr_schedule.linear", LINEAR_RATE),
+    ("training.lr_schedule.step", STEP),
+    ("training.lr_schedule.exponential", EXPONENTIAL),
+    ("training.lr_schedule.cosine", COSINE),
+    ("training.lr_schedule.one_cycle", ONE_CYCLE),
+    ("training.lr_schedule.reduce_on_plateau", REDUCE_ON_PLATEAU),
+    ("training.early_stopping", EARLY_STOPPING),
     ("training.validate", VALIDATE),
     ("resources", RESOURCES),
     ("checkpoint", CHECKPOINT),
@@ -66,12 +138,43 @@ pub(super) fn ending_in(key: &str) -> Option<String> {
     ending.next().filter(|_| ending.next().is_none())
 }
 
+/// The keys that an optimiser takes.
+pub(super) fn of_optimizer(optimizer: &str) -> &'static [&'static str] {
+    match optimizer {
+        "sgd" => SGD,
+        "adam" | "adamw" => ADAM,
+        "rmsprop" => RMSPROP,
+        "adagrad" => ADAGRAD,
+        _ => &[],
+    }
+}
+
+/// The keys that a schedule takes.
+pub(super) fn of_schedule(schedule: &str) -> &'static [&'static str] {
+    match schedule {
+        "constant" => CONSTANT,
+        "linear" => LINEAR_RATE,
+        "step" => STEP,
+        "exponential" => EXPONENTIAL,
+        "cosine" => COSINE,
+        "one_cycle" => ONE_CYCLE,
+        "reduce_on_plateau" => REDUCE_ON_PLATEAU,
+        _ => &[],
+    }
+}
+
 /// The keys that a layer takes.
 pub(super) fn of_layer(layer: &str) -> &'static [&'static str] {
     match layer {
         "linear" => LINEAR,
         "conv2d" => CONV2D,
-        "max_pool2d" => MAX_POOL2D,
+        "max_pool2d" | "avg_pool2d" => POOL2D,
+        "batch_norm" => BATCH_NORM,
+        "layer_norm" => LAYER_NORM,
+        "group_norm" => GROUP_NORM,
+        "gelu" => GELU,
+        "leaky_relu" => LEAKY_RELU,
+        "elu" => ELU,
         _ => &[],
     }
 }

@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use crate::job_file::activation;
 use crate::job_file::expected::Expected;
 use crate::job_file::field::{Field, Section};
 use crate::job_file::found::Found;
 use crate::job_file::keys;
 use crate::job_file::mistake::Wrong;
 use crate::job_file::name::is_layer_name;
+use crate::job_file::normalization;
 use crate::job_file::spelling::nearest;
-use crate::job_file::tree::{Place, Table, Value};
-use crate::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
+use crate::job_file::tree::{Table, Value};
+use crate::job_file::window::{avg_pool2d, conv2d, max_pool2d};
+use crate::model::{Layer, LayerKind, Linear, Model, Size};
 
 const MOST_LAYERS: usize = 10_000;
-/// The largest number of units or filters.
+/// The largest number of units.
 const MOST_UNITS: u32 = 1 << 20;
-/// The largest extent of a window, step or padding.
-const LARGEST_EXTENT: u32 = 1024;
 
 /// Reads the section.
 pub(super) fn model(section: &Section<'_>, found: &mut Found) -> Option<Model> {
@@ -102,12 +103,22 @@ fn bare(field: &Field<'_>, word: &str, found: &mut Found) -> Option<LayerKind> {
     let (layer, example) = match word {
         "relu" => return Some(LayerKind::Relu),
         "flatten" => return Some(LayerKind::Flatten),
+        "softmax" => return Some(LayerKind::Softmax),
+        "log_softmax" => return Some(LayerKind::LogSoftmax),
         "linear" => ("linear", "{ linear = 128 } or { linear = \"classes\" }"),
         "conv2d" => ("conv2d", "{ conv2d = { filters = 32, kernel = 3 } }"),
         "max_pool2d" => ("max_pool2d", "{ max_pool2d = 2 }"),
+        "avg_pool2d" => ("avg_pool2d", "{ avg_pool2d = 2 }"),
+        "global_avg_pool" => return Some(LayerKind::GlobalAvgPool),
+        "batch_norm" => return Some(normalization::bare_batch_norm()),
+        "layer_norm" => return Some(normalization::bare_layer_norm()),
+        "group_norm" => ("group_norm", "{ group_norm = 8 }"),
         _ => {
-            found.add(field.place(), unknown_layer(field, word));
-            return None;
+            let activation = activation::bare(word).map(LayerKind::Activation);
+            if activation.is_none() {
+                found.add(field.place(), unknown_layer(field, word));
+            }
+            return activation;
         }
     };
     found.add(
@@ -176,8 +187,18 @@ fn kind(word: &str, field: &Field<'_>, found: &mut Found) -> Option<LayerKind> {
         "linear" => linear(field, found).map(LayerKind::Linear),
         "conv2d" => conv2d(field, found).map(LayerKind::Conv2d),
         "max_pool2d" => max_pool2d(field, found).map(LayerKind::MaxPool2d),
-        "relu" => without_values(field, "relu", found).map(|()| LayerKind::Relu),
-        _ => without_values(field, "flatten", found).map(|()| LayerKind::Flatten),
+        "avg_pool2d" => avg_pool2d(field, found).map(LayerKind::AvgPool2d),
+        "batch_norm" => normalization::batch_norm(field, found),
+        "layer_norm" => normalization::layer_norm(field, found),
+        "group_norm" => normalization::group_norm(field, found),
+        "gelu" => activation::gelu(field, found).map(LayerKind::Activation),
+        "leaky_relu" => activation::leaky_relu(field, found).map(LayerKind::Activation),
+        "elu" => activation::elu(field, found).map(LayerKind::Activation),
+        _ => {
+            let layer = keys::LAYERS.iter().find(|layer| **layer == word)?;
+            without_values(field, layer, found)?;
+            bare(field, word, found)
+        }
     }
 }
 
@@ -225,93 +246,5 @@ fn units(field: &Field<'_>, found: &mut Found) -> Option<Size> {
             let count = field.whole_as(1, u64::from(MOST_UNITS), expected, found)?;
             u32::try_from(count).ok().map(Size::Count)
         }
-    }
-}
-
-fn conv2d(field: &Field<'_>, found: &mut Found) -> Option<Conv2d> {
-    let Value::Table(_) = field.node.value else {
-        field.count(MOST_UNITS, found);
-        let (key, expected) = (format!("{}.kernel", field.key), window());
-        found.add(field.place(), Wrong::Missing { key, expected });
-        return None;
-    };
-    let section = field.section(keys::CONV2D, found)?;
-    let count = Expected::Whole {
-        from: 1,
-        to: u64::from(MOST_UNITS),
-    };
-    let filters = section
-        .required("filters", count, found)
-        .and_then(|field| field.count(MOST_UNITS, found));
-    let kernel = section
-        .required("kernel", window(), found)
-        .and_then(|field| field.pair(1, LARGEST_EXTENT, found));
-    let stride = section.or("stride", Pair::both(1), found, |field, found| {
-        field.pair(1, LARGEST_EXTENT, found)
-    });
-    let padding = section.or("padding", Pair::both(0), found, |field, found| {
-        field.pair(0, LARGEST_EXTENT, found)
-    });
-    let bias = section.or("bias", true, found, Field::flag);
-    Some(Conv2d {
-        filters: filters?,
-        kernel: kernel?,
-        stride: stride?,
-        padding: padding?,
-        bias: bias?,
-    })
-}
-
-fn max_pool2d(field: &Field<'_>, found: &mut Found) -> Option<MaxPool2d> {
-    let Value::Table(_) = field.node.value else {
-        let kernel = field.pair(1, LARGEST_EXTENT, found)?;
-        return Some(MaxPool2d {
-            kernel,
-            stride: kernel,
-            padding: Pair::both(0),
-        });
-    };
-    let section = field.section(keys::MAX_POOL2D, found)?;
-    let kernel = section
-        .required("kernel", window(), found)
-        .and_then(|field| field.pair(1, LARGEST_EXTENT, found));
-    let stride = section.or(
-        "stride",
-        kernel.unwrap_or(Pair::both(1)),
-        found,
-        |field, found| field.pair(1, LARGEST_EXTENT, found),
-    );
-    let padding = section.or("padding", Pair::both(0), found, |field, found| {
-        field.pair(0, LARGEST_EXTENT, found)
-    });
-    let (kernel, padding) = (kernel?, padding?);
-    if let Some((padding, kernel)) = [(padding.h, kernel.h), (padding.w, kernel.w)]
-        .into_iter()
-        .find(|(padding, kernel)| *padding > kernel / 2)
-    {
-        let place = section
-            .get("padding")
-            .map_or(Place::Nowhere, |field| field.place());
-        found.add(
-            place,
-            Wrong::TooMuchPadding {
-                key: format!("{}.padding", field.key),
-                padding,
-                kernel,
-            },
-        );
-        return None;
-    }
-    Some(MaxPool2d {
-        kernel,
-        stride: stride?,
-        padding,
-    })
-}
-
-fn window() -> Expected {
-    Expected::Pair {
-        from: 1,
-        to: LARGEST_EXTENT,
     }
 }

@@ -185,6 +185,35 @@ pub enum Wrong {
         /// The kernel along the same extent.
         kernel: u32,
     },
+    /// Nesterov's momentum without momentum.
+    #[error("training.optimizer.sgd.nesterov needs momentum above 0: write momentum = 0.9")]
+    NesterovWithoutMomentum,
+    /// Two keys of which there must be one.
+    #[error("missing key {first} or {second}: write one of them")]
+    NeitherOf {
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A schedule that ends above where it starts.
+    #[error("{key} = {min_lr:?} is above the optimizer's lr = {lr:?}: lower it, or raise lr")]
+    AboveRate {
+        /// The key of the lowest rate.
+        key: String,
+        /// The lowest rate.
+        min_lr: f64,
+        /// The base rate.
+        lr: f64,
+    },
+    /// What is decided from validation, without validation.
+    #[error(
+        "{key} follows the validation rows, and there are none: name them in data.validation, as 0.1 or \"dataset/split\""
+    )]
+    NoValidation {
+        /// What needs them.
+        key: String,
+    },
     /// Microbatches that no step would ever have.
     #[error(
         "training.microbatches: of {microbatches} microbatches {} would always be empty with training.batch_size = {batch_size}: write {nearest}",

@@ -12,7 +12,7 @@ use crate::job_file::tree::{Entry, Node, Place, Table, Value, set_value};
 const LONGEST: usize = 1 << 16;
 
 /// Puts the overrides into the document, the later over the earlier. An override also takes away what the file says to the
-/// contrary: steps for epochs, another optimiser.
+/// contrary: steps for epochs, another optimiser or schedule.
 pub(super) fn apply(document: &mut Table, set: &[String], found: &mut Found) {
     for (index, text) in set.iter().enumerate() {
         if let Err(wrong) = apply_one(document, index, text) {
@@ -82,7 +82,7 @@ fn put(table: &mut Table, path: &[&str], node: Node) {
         },
     };
     let entry = table.entry(key.to_string()).or_insert_with(empty);
-    if *key == "optimizer" {
+    if ["optimizer", "lr_schedule"].contains(key) {
         choose(entry, rest[0]);
     }
     if let Value::Table(inner) = &mut entry.node.value {
@@ -90,10 +90,10 @@ fn put(table: &mut Table, path: &[&str], node: Node) {
     }
 }
 
-/// Writes an optimiser given by its word as a table, and takes away one of the file that is not `chosen`.
-fn choose(optimizer: &mut Entry, chosen: &str) {
-    let place = optimizer.node.place;
-    if let Value::Text(word) = &optimizer.node.value {
+/// Writes a choice given by its word as a table, and takes away one of the file that is not `chosen`.
+fn choose(choice: &mut Entry, chosen: &str) {
+    let place = choice.node.place;
+    if let Value::Text(word) = &choice.node.value {
         let values = Entry {
             key: place,
             node: Node {
@@ -101,9 +101,9 @@ fn choose(optimizer: &mut Entry, chosen: &str) {
                 value: Value::Table(Table::new()),
             },
         };
-        optimizer.node.value = Value::Table(Table::from([(word.clone(), values)]));
+        choice.node.value = Value::Table(Table::from([(word.clone(), values)]));
     }
-    if let Value::Table(table) = &mut optimizer.node.value {
+    if let Value::Table(table) = &mut choice.node.value {
         table.retain(|word, entry| word == chosen || entry.key.is_set());
     }
 }

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use crate::job::{Device, Job, Length, Loss, Normalize, Optimizer, Validation};
-use crate::model::{Layer, LayerKind, Pair, Size};
+use crate::model::{Activation, Gelu, Layer, LayerKind, Pair, Size};
+use crate::schedule::{Every, LrSchedule, ScheduleKind};
+use crate::watch::EarlyStopping;
 
 /// The job as TOML with all defaults written out, which parses back to the same job if the job came from `parse`.
 pub fn render(job: &Job) -> String {
@@ -51,6 +53,18 @@ fn write(out: &mut String, job: &Job) -> std::fmt::Result {
         Loss::CrossEntropy => writeln!(out, "loss = \"cross_entropy\"")?,
     }
     writeln!(out, "optimizer = {}", optimizer(&training.optimizer))?;
+    writeln!(out, "lr_schedule = {}", lr_schedule(&training.lr_schedule))?;
+    writeln!(out, "monitor = \"{}\"", training.monitor.word())?;
+    if let Some(EarlyStopping {
+        patience,
+        min_delta,
+    }) = training.early_stopping
+    {
+        writeln!(
+            out,
+            "early_stopping = {{ patience = {patience}, min_delta = {min_delta:?} }}"
+        )?;
+    }
     writeln!(
         out,
         "validate = {{ every_epochs = {} }}",
@@ -76,10 +90,11 @@ fn optimizer(optimizer: &Optimizer) -> String {
         Optimizer::Sgd {
             lr,
             momentum,
+            nesterov,
             weight_decay,
         } => {
             format!(
-                "{{ sgd = {{ lr = {lr:?}, momentum = {momentum:?}, weight_decay = {weight_decay:?} }} }}"
+                "{{ sgd = {{ lr = {lr:?}, momentum = {momentum:?}, nesterov = {nesterov}, weight_decay = {weight_decay:?} }} }}"
             )
         }
         Optimizer::Adam {
@@ -90,7 +105,65 @@ fn optimizer(optimizer: &Optimizer) -> String {
         } => format!(
             "{{ adam = {{ lr = {lr:?}, betas = [{first:?}, {second:?}], eps = {eps:?}, weight_decay = {weight_decay:?} }} }}"
         ),
+        Optimizer::AdamW {
+            lr,
+            betas: [first, second],
+            eps,
+            weight_decay,
+        } => format!(
+            "{{ adamw = {{ lr = {lr:?}, betas = [{first:?}, {second:?}], eps = {eps:?}, weight_decay = {weight_decay:?} }} }}"
+        ),
+        Optimizer::RmsProp {
+            lr,
+            alpha,
+            eps,
+            momentum,
+            weight_decay,
+        } => format!(
+            "{{ rmsprop = {{ lr = {lr:?}, alpha = {alpha:?}, eps = {eps:?}, momentum = {momentum:?}, weight_decay = {weight_decay:?} }} }}"
+        ),
+        Optimizer::Adagrad {
+            lr,
+            lr_decay,
+            eps,
+            weight_decay,
+        } => format!(
+            "{{ adagrad = {{ lr = {lr:?}, lr_decay = {lr_decay:?}, eps = {eps:?}, weight_decay = {weight_decay:?} }} }}"
+        ),
     }
+}
+
+fn lr_schedule(schedule: &LrSchedule) -> String {
+    let values = match schedule.kind {
+        ScheduleKind::Constant => String::new(),
+        ScheduleKind::Linear { end } => format!(", end = {end:?}"),
+        ScheduleKind::Step { every, gamma } => match every {
+            Every::Steps(steps) => format!(", every_steps = {steps}, gamma = {gamma:?}"),
+            Every::Epochs(epochs) => format!(", every_epochs = {epochs}, gamma = {gamma:?}"),
+        },
+        ScheduleKind::Exponential { gamma } => format!(", gamma = {gamma:?}"),
+        ScheduleKind::Cosine { min_lr } => format!(", min_lr = {min_lr:?}"),
+        ScheduleKind::OneCycle {
+            max_lr,
+            warmup_fraction,
+            div_factor,
+            final_div_factor,
+        } => {
+            return format!(
+                "{{ one_cycle = {{ max_lr = {max_lr:?}, warmup_fraction = {warmup_fraction:?}, div_factor = {div_factor:?}, final_div_factor = {final_div_factor:?} }} }}"
+            );
+        }
+        ScheduleKind::ReduceOnPlateau {
+            factor,
+            patience,
+            threshold,
+            min_lr,
+        } => format!(
+            ", factor = {factor:?}, patience = {patience}, threshold = {threshold:?}, min_lr = {min_lr:?}"
+        ),
+    };
+    let (word, warmup_steps) = (schedule.kind.word(), schedule.warmup_steps);
+    format!("{{ {word} = {{ warmup_steps = {warmup_steps}{values} }} }}")
 }
 
 fn entry(layer: &Layer) -> String {
@@ -111,19 +184,52 @@ fn entry(layer: &Layer) -> String {
             pair(conv.padding),
             conv.bias
         ),
-        LayerKind::MaxPool2d(pool) => format!(
-            "{{ kernel = {}, stride = {}, padding = {} }}",
-            pair(pool.kernel),
-            pair(pool.stride),
-            pair(pool.padding)
+        LayerKind::MaxPool2d(pool) => pooling(pool.kernel, pool.stride, pool.padding),
+        LayerKind::AvgPool2d(pool) => pooling(pool.kernel, pool.stride, pool.padding),
+        LayerKind::BatchNorm(norm) => {
+            format!("{{ eps = {:?}, momentum = {:?} }}", norm.eps, norm.momentum)
+        }
+        LayerKind::LayerNorm(norm) => {
+            format!("{{ eps = {:?}, affine = {} }}", norm.eps, norm.affine)
+        }
+        LayerKind::GroupNorm(norm) => format!(
+            "{{ groups = {}, eps = {:?}, affine = {} }}",
+            norm.groups, norm.eps, norm.affine
         ),
-        LayerKind::Relu | LayerKind::Flatten if layer.name.is_none() => return quoted(word),
-        LayerKind::Relu | LayerKind::Flatten => "{}".to_string(),
+        LayerKind::Activation(Activation::Gelu(form)) => {
+            let form = match form {
+                Gelu::Erf => "erf",
+                Gelu::Tanh => "tanh",
+            };
+            format!("{{ approximate = \"{form}\" }}")
+        }
+        LayerKind::Activation(Activation::LeakyRelu { slope }) => {
+            format!("{{ slope = {slope:?} }}")
+        }
+        LayerKind::Activation(Activation::Elu { alpha }) => format!("{{ alpha = {alpha:?} }}"),
+        LayerKind::Relu
+        | LayerKind::Flatten
+        | LayerKind::GlobalAvgPool
+        | LayerKind::Activation(_)
+        | LayerKind::Softmax
+        | LayerKind::LogSoftmax => match layer.name {
+            None => return quoted(word),
+            Some(_) => "{}".to_string(),
+        },
     };
     match &layer.name {
         Some(name) => format!("{{ {word} = {values}, name = {} }}", quoted(name)),
         None => format!("{{ {word} = {values} }}"),
     }
+}
+
+fn pooling(kernel: Pair, stride: Pair, padding: Pair) -> String {
+    format!(
+        "{{ kernel = {}, stride = {}, padding = {} }}",
+        pair(kernel),
+        pair(stride),
+        pair(padding)
+    )
 }
 
 fn pair(pair: Pair) -> String {

@@ -1,6 +1,8 @@
 //! The job files that the tests start from.
 
+mod layers;
 mod mistakes;
+mod models;
 mod overrides;
 mod properties;
 mod reading;
@@ -42,6 +44,9 @@ seed = 0x7FFF_FFFF_FFFF_FFFF
 drop_last = true
 loss = "cross_entropy"
 optimizer = { sgd = { lr = 1, momentum = 0.9, weight_decay = 1e-4 } }
+lr_schedule = { cosine = { warmup_steps = 100, min_lr = 1e-3 } }
+monitor = "validation_accuracy"
+early_stopping = { patience = 4, min_delta = 0.01 }
 validate = { every_epochs = 2 }
 
 [resources]

@@ -1,36 +1,20 @@
 //! The `[training]` section.
 
-use crate::job::{Length, Loss, Optimizer, Training, Validate};
-use crate::job_file::expected::{Bound, Expected, Interval};
+use crate::job::{Length, Loss, Training, Validate};
 use crate::job_file::field::{Field, Section};
 use crate::job_file::found::Found;
 use crate::job_file::keys;
 use crate::job_file::mistake::Wrong;
-use crate::job_file::tree::Value;
+use crate::job_file::optimizer::optimizer;
+use crate::job_file::schedule::{early_stopping, lr_schedule, monitor};
+use crate::schedule::LrSchedule;
+use crate::watch::Monitor;
 
 const MOST_EPOCHS: u32 = 1_000_000;
 const MOST_STEPS: u64 = 1_000_000_000_000;
 const LARGEST_BATCH: u32 = 1 << 20;
 /// The largest number of microbatches, and so of ranks.
 pub(super) const MOST_MICROBATCHES: u32 = 4096;
-
-const RATE: Interval = Interval {
-    low: Bound::Open(0.0),
-    high: Bound::Closed(1e6),
-};
-const DECAY: Interval = Interval {
-    low: Bound::Closed(0.0),
-    high: Bound::Open(1.0),
-};
-const WEIGHT_DECAY: Interval = Interval {
-    low: Bound::Closed(0.0),
-    high: Bound::Closed(1e6),
-};
-/// Less than the smallest would vanish in an f32.
-const EPS: Interval = Interval {
-    low: Bound::Closed(1e-30),
-    high: Bound::Closed(1.0),
-};
 
 /// Reads the section.
 pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Training> {
@@ -46,13 +30,18 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
     let loss = section.or("loss", Loss::CrossEntropy, found, |field, found| {
         field.word(keys::LOSSES, found).map(|_| Loss::CrossEntropy)
     });
-    let optimizer = match section.get("optimizer") {
-        Some(field) => optimizer(&field, found),
-        None => adam(
-            &Section::absent("training.optimizer.adam".to_string()),
-            found,
-        ),
-    };
+    let optimizer = optimizer(section.get("optimizer").as_ref(), found);
+    let lr = optimizer.map(|optimizer| optimizer.lr());
+    let lr_schedule = section.or(
+        "lr_schedule",
+        LrSchedule::CONSTANT,
+        found,
+        |field, found| lr_schedule(field, lr, found),
+    );
+    let monitor = section.or("monitor", Monitor::ValidationLoss, found, monitor);
+    let early_stopping = section.or("early_stopping", None, found, |field, found| {
+        early_stopping(field, found).map(Some)
+    });
     let validate = section
         .section("validate", keys::VALIDATE, found)
         .and_then(|section| {
@@ -71,6 +60,9 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
         drop_last: drop_last?,
         loss: loss?,
         optimizer: optimizer?,
+        lr_schedule: lr_schedule?,
+        monitor: monitor?,
+        early_stopping: early_stopping?,
         validate: validate?,
     })
 }
@@ -152,89 +144,6 @@ fn nearest_microbatches(batch_size: u32, wanted: u32) -> u32 {
 /// The least number of microbatches, at least `ranks`, that leaves none empty.
 pub(super) fn enough_microbatches(batch_size: u32, ranks: u32) -> Option<u32> {
     (ranks..=MOST_MICROBATCHES).find(|&enough| none_empty(batch_size, enough))
-}
-
-fn optimizer(field: &Field<'_>, found: &mut Found) -> Option<Optimizer> {
-    match &field.node.value {
-        Value::Text(_) => match field.word(keys::OPTIMIZERS, found)? {
-            "sgd" => sgd(&Section::absent(format!("{}.sgd", field.key)), found),
-            _ => adam(&Section::absent(format!("{}.adam", field.key)), found),
-        },
-        Value::Table(_) => {
-            let section = field.section(keys::OPTIMIZERS, found)?;
-            let sgd = section
-                .get("sgd")
-                .map(|field| sgd(&field.section(keys::SGD, found)?, found));
-            let adam = section
-                .get("adam")
-                .map(|field| adam(&field.section(keys::ADAM, found)?, found));
-            match (sgd, adam) {
-                (Some(optimizer), None) | (None, Some(optimizer)) => optimizer,
-                (None, None) => {
-                    field.wrong_type(Expected::Optimizer, found);
-                    None
-                }
-                (Some(_), Some(_)) => {
-                    let (first, second) =
-                        (format!("{}.sgd", field.key), format!("{}.adam", field.key));
-                    let later = section.key_place("sgd").max(section.key_place("adam"));
-                    found.add(
-                        later.unwrap_or(field.place()),
-                        Wrong::Exclusive { first, second },
-                    );
-                    None
-                }
-            }
-        }
-        _ => {
-            field.wrong_type(Expected::Optimizer, found);
-            None
-        }
-    }
-}
-
-fn sgd(section: &Section<'_>, found: &mut Found) -> Option<Optimizer> {
-    let lr = section.or("lr", 0.01, found, |field, found| field.number(RATE, found));
-    let momentum = section.or("momentum", 0.0, found, |field, found| {
-        field.number(DECAY, found)
-    });
-    let weight_decay = section.or("weight_decay", 0.0, found, |field, found| {
-        field.number(WEIGHT_DECAY, found)
-    });
-    Some(Optimizer::Sgd {
-        lr: lr?,
-        momentum: momentum?,
-        weight_decay: weight_decay?,
-    })
-}
-
-fn adam(section: &Section<'_>, found: &mut Found) -> Option<Optimizer> {
-    let lr = section.or("lr", 1e-3, found, |field, found| field.number(RATE, found));
-    let betas = section.or("betas", [0.9, 0.999], found, betas);
-    let eps = section.or("eps", 1e-8, found, |field, found| field.number(EPS, found));
-    let weight_decay = section.or("weight_decay", 0.0, found, |field, found| {
-        field.number(WEIGHT_DECAY, found)
-    });
-    Some(Optimizer::Adam {
-        lr: lr?,
-        betas: betas?,
-        eps: eps?,
-        weight_decay: weight_decay?,
-    })
-}
-
-fn betas(field: &Field<'_>, found: &mut Found) -> Option<[f64; 2]> {
-    match &field.node.value {
-        Value::List(nodes) if nodes.len() == 2 => {
-            let first = field.item(0, &nodes[0]).number(DECAY, found);
-            let second = field.item(1, &nodes[1]).number(DECAY, found);
-            Some([first?, second?])
-        }
-        _ => {
-            field.wrong_type(Expected::TwoNumbers(DECAY), found);
-            None
-        }
-    }
 }
 
 #[cfg(test)]

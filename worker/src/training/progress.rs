@@ -1,6 +1,8 @@
 //! Where a step stands in the whole: a pure function of its number, so that nothing about it needs to be stored.
 
 use spec::Job;
+use spec::schedule::Run;
+use spec::watch::Watch;
 
 /// The calendar of a job: how its steps fall into epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,17 @@ impl Calendar {
             batch_size: u64::from(job.training.batch_size),
             validate_every: u64::from(job.training.validate.every_epochs),
         }
+    }
+
+    /// The learning rate of a step, from 1, after what the validation phases before it decided.
+    pub fn lr(&self, job: &Job, watch: &Watch, step: u64) -> f64 {
+        let run = Run {
+            steps: self.steps,
+            steps_per_epoch: self.steps_per_epoch,
+        };
+        let training = &job.training;
+        let base = watch.plateau.lr.unwrap_or(training.optimizer.lr());
+        training.lr_schedule.lr(base, step, run)
     }
 
     /// The epoch, from 1, that a step, from 1, belongs to.

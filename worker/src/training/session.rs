@@ -8,6 +8,7 @@ use plan::{Plan, Reads};
 use spec::checkpoint::{DataFacts, Preprocessing};
 use spec::job::SplitRef;
 use spec::rank::Failure;
+use spec::watch::Watch;
 use spec::{DatasetManifest, Digest, Job, JobId};
 use tracing::info;
 
@@ -30,6 +31,8 @@ pub struct Training {
     pub(super) engine: Engine<f32>,
     /// Commits so far: steps and validation phases.
     pub(super) commit: u64,
+    /// What the validation phases so far have decided.
+    pub(super) watch: Watch,
     /// The checkpoint that it goes on from.
     pub(super) resumed: Option<Digest>,
 }
@@ -108,6 +111,9 @@ impl Training {
         let commit = restored
             .as_ref()
             .map_or(0, |restored| restored.manifest.commit);
+        let watch = restored
+            .as_ref()
+            .map_or(Watch::default(), |restored| restored.manifest.watch);
         let resumed = restored.map(|restored| restored.manifest.digest());
         if let Some(digest) = resumed {
             info!(step = engine.step(), %digest, "going on from checkpoint");
@@ -123,6 +129,7 @@ impl Training {
             calendar,
             engine,
             commit,
+            watch,
             resumed,
         })
     }

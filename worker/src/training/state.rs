@@ -4,6 +4,7 @@ use engine::Engine;
 use plan::Mode;
 use spec::checkpoint::Section;
 use spec::rank::{Failure, FailureKind};
+use spec::watch::Watch;
 use spec::{CheckpointManifest, Digest, JobId};
 use tracing::warn;
 
@@ -12,17 +13,30 @@ use crate::depot::{Depot, lasting};
 /// Bytes of a full chunk of a checkpoint.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// The section of the running statistics.
+const RUNNING_STATISTICS: &str = "running_statistics";
+
 /// A checkpoint that was read whole.
 pub struct Restored {
     /// What it says of itself.
     pub manifest: CheckpointManifest,
 }
 
+/// The digest of all of S.
+pub fn digest(engine: &Engine<f32>, commit: u64, watch: &Watch) -> String {
+    let words: Vec<u64> = [commit].into_iter().chain(watch.words()).collect();
+    engine.state_digest(&words)
+}
+
 /// The flat buffers of S as the sections of a checkpoint, and the bytes of their chunks in order.
 pub fn sections(engine: &Engine<f32>) -> (Vec<Section>, Vec<&[u8]>) {
     let mut chunks: Vec<&[u8]> = Vec::new();
     let buffers = [("parameters", engine.parameters())];
-    let buffers = buffers.into_iter().chain(engine.optimizer_state());
+    let running = [(RUNNING_STATISTICS, engine.running_statistics())];
+    let buffers = buffers
+        .into_iter()
+        .chain(engine.optimizer_state())
+        .chain(running.into_iter().filter(|(_, words)| !words.is_empty()));
     let sections = buffers.map(|(name, words)| {
         let parts: Vec<&[u8]> = bytemuck::cast_slice::<f32, u8>(words)
             .chunks(CHUNK_BYTES)
@@ -76,8 +90,12 @@ pub fn load(
     for (name, words) in engine.optimizer_state_mut() {
         fill(name, words, depot, manifest)?;
     }
+    let running = engine.running_statistics_mut();
+    if !running.is_empty() {
+        fill(RUNNING_STATISTICS, running, depot, manifest)?;
+    }
     engine.set_step(manifest.step);
-    let state_digest = engine.state_digest(&[manifest.commit]);
+    let state_digest = digest(engine, manifest.commit, &manifest.watch);
     if engine.plan().mode == Mode::Train && state_digest != manifest.state_digest {
         return Err(lasting(format!(
             "the checkpoint of step {} has state digest {} and reads as {state_digest}",

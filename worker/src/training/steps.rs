@@ -6,6 +6,7 @@ use collective::{Gang, LocalStep, Node};
 use data::{Batch, Loader, Microbatches, Sampling};
 use spec::metric::{Exact, MetricRow, Timing};
 use spec::rank::{Failure, Report};
+use spec::watch::Watch;
 use spec::{AttemptId, CheckpointManifest, Digest};
 use tracing::info;
 
@@ -31,6 +32,8 @@ pub struct Done {
 /// A step, applied.
 struct Applied {
     result: engine::StepResult,
+    /// Its learning rate.
+    lr: f64,
     times: Timing,
 }
 
@@ -49,8 +52,8 @@ impl Training {
         self.agree(gang, &mut operation)?;
         let mut loader = self.loader(gang)?;
         let mut pace = Pace::start(Instant::now());
-        while self.engine.step() < self.calendar.steps {
-            let Applied { result, times } = self.advance(gang, &mut loader, &mut operation)?;
+        while !self.ended() {
+            let Applied { result, lr, times } = self.advance(gang, &mut loader, &mut operation)?;
             let step = self.engine.step();
             let parameters_digest = self.engine.parameters_digest();
             let samples_per_s = pace.step(Instant::now(), result.samples);
@@ -64,6 +67,7 @@ impl Training {
             if self.rank == 0 {
                 let row = self.row(
                     step,
+                    lr,
                     &result,
                     parameters_digest,
                     validated,
@@ -79,7 +83,7 @@ impl Training {
                     .checkpoint
                     .every_steps
                     .is_some_and(|every| step.is_multiple_of(every));
-                if is_due || step == self.calendar.steps {
+                if is_due || self.ended() {
                     let digest = self.save(attempt)?;
                     report(Report::Checkpoint { step, digest })?;
                     pace.resume(Instant::now());
@@ -88,7 +92,7 @@ impl Training {
         }
         Ok(Done {
             step: self.engine.step(),
-            state_digest: self.engine.state_digest(&[self.commit]),
+            state_digest: self.state_digest(),
         })
     }
 
@@ -102,13 +106,24 @@ impl Training {
             device_class: engine::device_class(),
             step: self.engine.step(),
             commit: self.commit,
+            watch: self.watch,
             data: self.facts.clone(),
             preprocessing: self.preprocessing.clone(),
-            state_digest: self.engine.state_digest(&[self.commit]),
+            state_digest: self.state_digest(),
         };
         let digest = self.depot.save(attempt, &chunks, &manifest)?;
         info!(step = manifest.step, %digest, "checkpoint saved");
         Ok(digest)
+    }
+
+    /// Whether no step follows: the last is applied, or validation has decided that it is enough.
+    fn ended(&self) -> bool {
+        self.engine.step() >= self.calendar.steps || self.watch.stops(&self.job.training)
+    }
+
+    /// The digest of all of S.
+    fn state_digest(&self) -> String {
+        state::digest(&self.engine, self.commit, &self.watch)
     }
 
     /// All ranks must go on from the same state.
@@ -184,10 +199,12 @@ impl Training {
 
         // Apply: from here to its end the step cannot be lost.
         let began = Instant::now();
-        let result = self.engine.apply(self.job.training.optimizer.lr());
+        let step = self.engine.step() + 1;
+        let lr = self.calendar.lr(&self.job, &self.watch, step);
+        let result = self.engine.apply(lr);
         self.commit += 1;
         times.update_ms = milliseconds(began.elapsed());
-        Ok(Applied { result, times })
+        Ok(Applied { result, lr, times })
     }
 
     fn compute(
@@ -238,12 +255,38 @@ impl Training {
             PATIENCE,
         )?;
         self.commit += 1;
+        let before = self.watch;
+        let (loss, accuracy) = (evaluation.loss, evaluation.accuracy);
+        self.watch = before.after(&self.job.training, loss, accuracy);
+        self.log_decisions(&before);
         Ok(Some(evaluation))
+    }
+
+    fn log_decisions(&self, before: &Watch) {
+        let (training, step) = (&self.job.training, self.engine.step());
+        if self.watch.plateau.lr != before.plateau.lr {
+            info!(
+                step,
+                lr = self.watch.plateau.lr,
+                "learning rate reduced on a plateau"
+            );
+        }
+        if self.watch.stops(training) && step < self.calendar.steps {
+            info!(
+                step,
+                steps = self.calendar.steps,
+                monitor = training.monitor.word(),
+                best = self.watch.stall.best,
+                phases = self.watch.stall.waited,
+                "stopped early: the monitored value did not become better"
+            );
+        }
     }
 
     fn row(
         &self,
         step: u64,
+        lr: f64,
         result: &engine::StepResult,
         parameters_digest: String,
         validated: Option<Evaluation>,
@@ -257,7 +300,7 @@ impl Training {
             tokens: 0,
             loss: finite(result.loss),
             accuracy: finite(result.accuracy),
-            learning_rate: self.job.training.optimizer.lr(),
+            learning_rate: lr,
             gradient_norm: finite(result.gradient_norm),
             parameters_digest,
             validation_loss: validated.and_then(|validated| validated.loss),

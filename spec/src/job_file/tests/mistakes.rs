@@ -1,22 +1,10 @@
 use super::{FULL, SMALL, mistakes_of};
-use crate::job_file::{Wrong, parse};
+use crate::job_file::{Wrong, keys, parse};
 
 /// The mistakes of the small file with one line in place of another.
 fn small(line: &str, instead: &str) -> Vec<String> {
     assert!(SMALL.contains(line), "{line}");
     mistakes_of(&SMALL.replace(line, instead), &[])
-}
-
-/// The mistakes of the small file with these layers, without their place in the file.
-fn layers(layers: &str) -> Vec<String> {
-    let all = small(r#"["flatten", { linear = "classes" }]"#, layers);
-    all.into_iter()
-        .map(|line| {
-            line.strip_prefix("job.toml:5:")
-                .expect("its line")
-                .to_string()
-        })
-        .collect()
 }
 
 #[test]
@@ -57,7 +45,7 @@ ranks = 2
             r#"job.toml:10:42: model.layers[0].conv2d.kernel[1]: expected a whole number from 1 to 1024, got 0"#,
             r#"job.toml:10:46: unknown key "pading" in model.layers[0].conv2d, did you mean "padding"? (known: filters, kernel, stride, padding, bias)"#,
             r#"job.toml:10:67: model.layers[0].name: expected a name of letters, digits, "_" and "-" that is not a bare number, at most 128 long, got "0""#,
-            r#"job.toml:11:3: model.layers[1]: unknown layer "rellu", did you mean "relu"? (known: linear, conv2d, max_pool2d, relu, flatten)"#,
+            r#"job.toml:11:3: model.layers[1]: unknown layer "rellu", did you mean "relu"? (known: LAYERS)"#,
             r#"job.toml:12:14: model.layers[2].linear: expected a whole number from 1 to 1048576, or "classes", got "clases""#,
             r#"job.toml:13:3: model.layers[3]: "linear" needs values, as { linear = 128 } or { linear = "classes" }"#,
             r#"job.toml:13:22: model.layers[4].relu: expected "relu" alone or { relu = {} }, since it takes no values, got 3"#,
@@ -69,6 +57,7 @@ ranks = 2
             r#"job.toml:20:48: training.optimizer.adam.betas[1]: expected a number of at least 0.0 and below 1.0, got 1.0"#,
             r#"job.toml:22:2: unknown key "resource", did you mean "resources"? (known: name, data, model, training, resources, checkpoint)"#,
         ]
+        .map(|line| line.replace("LAYERS", &keys::LAYERS.join(", ")))
     );
 }
 
@@ -145,12 +134,12 @@ fn a_value_of_the_wrong_type_is_told_with_what_was_expected() {
         (
             "epochs = 3",
             "epochs = 3\noptimizer = 0.1",
-            "8:13: training.optimizer: expected \"sgd\", \"adam\", or one of them with values, as { sgd = { lr = 0.1 } }, got 0.1",
+            "8:13: training.optimizer: expected \"sgd\", \"adam\", \"adamw\", \"rmsprop\", \"adagrad\", or one of them with values, as { sgd = { lr = 0.1 } }, got 0.1",
         ),
         (
             "epochs = 3",
             "epochs = 3\noptimizer = {}",
-            "8:13: training.optimizer: expected \"sgd\", \"adam\", or one of them with values, as { sgd = { lr = 0.1 } }, got an empty table",
+            "8:13: training.optimizer: expected \"sgd\", \"adam\", \"adamw\", \"rmsprop\", \"adagrad\", or one of them with values, as { sgd = { lr = 0.1 } }, got an empty table",
         ),
         (
             "epochs = 3",
@@ -212,16 +201,48 @@ fn an_unknown_word_is_told_with_the_nearest_one() {
             "8: training.loss: unknown word \"crossentropy\", did you mean \"cross_entropy\"? (known: cross_entropy)",
         ),
         (
-            "optimizer = \"adamw\"",
-            "13: training.optimizer: unknown word \"adamw\", did you mean \"adam\"? (known: sgd, adam)",
+            "optimizer = \"adamm\"",
+            "13: training.optimizer: unknown word \"adamm\", did you mean \"adam\"? (known: sgd, adam, adamw, rmsprop, adagrad)",
         ),
         (
-            "optimizer = \"rmsprop\"",
-            "13: training.optimizer: unknown word \"rmsprop\", expected \"sgd\" or \"adam\"",
+            "optimizer = \"lbfgs\"",
+            "13: training.optimizer: unknown word \"lbfgs\", expected \"sgd\", \"adam\", \"adamw\", \"rmsprop\" or \"adagrad\"",
         ),
         (
             "optimizer = { sgd = {}, adam = {} }",
             "25: training.optimizer.sgd and training.optimizer.adam exclude each other: keep one of them",
+        ),
+        (
+            "optimizer.sgd = { nesterov = true }",
+            "30: training.optimizer.sgd.nesterov needs momentum above 0: write momentum = 0.9",
+        ),
+        (
+            "lr_schedule = \"cosin\"",
+            "15: training.lr_schedule: unknown word \"cosin\", did you mean \"cosine\"? (known: constant, linear, step, exponential, cosine, one_cycle, reduce_on_plateau)",
+        ),
+        (
+            "lr_schedule = \"step\"",
+            "15: missing key training.lr_schedule.step.every_steps or training.lr_schedule.step.every_epochs: write one of them",
+        ),
+        (
+            "lr_schedule = { exponential = {} }",
+            "31: missing key training.lr_schedule.exponential.gamma: expected a number above 0.0 and at most 1.0",
+        ),
+        (
+            "lr_schedule = { cosine = { min_lr = 0.5 } }",
+            "37: training.lr_schedule.cosine.min_lr = 0.5 is above the optimizer's lr = 0.001: lower it, or raise lr",
+        ),
+        (
+            "lr_schedule = { one_cycle = { warmup_steps = 5 } }",
+            "31: unknown key \"warmup_steps\" in training.lr_schedule.one_cycle (known: max_lr, warmup_fraction, div_factor, final_div_factor)",
+        ),
+        (
+            "lr_schedule = \"reduce_on_plateau\"",
+            "15: training.lr_schedule follows the validation rows, and there are none: name them in data.validation, as 0.1 or \"dataset/split\"",
+        ),
+        (
+            "early_stopping = {}",
+            "18: training.early_stopping follows the validation rows, and there are none: name them in data.validation, as 0.1 or \"dataset/split\"",
         ),
         (
             "[resources]\ndevice = \"cuda\"",
@@ -257,48 +278,6 @@ fn splits_and_fractions_are_checked() {
             [expected]
         );
     }
-}
-
-#[test]
-fn layers_are_checked_one_by_one() {
-    let layer =
-        "a layer, as \"relu\", { linear = 10 } or { linear = { units = 10, bias = false } }";
-    for (text, expected) in [
-        ("[]", "10: model.layers is empty: name at least one layer, as [\"flatten\", { linear = \"classes\" }]".to_string()),
-        ("3", "10: model.layers: expected a list of layers, as [\"flatten\", { linear = \"classes\" }], got 3".to_string()),
-        ("[3]", format!("11: model.layers[0]: expected {layer}, got 3")),
-        ("[{}]", "11: model.layers[0]: no layer is named here, expected one of \"linear\", \"conv2d\", \"max_pool2d\", \"relu\" or \"flatten\"".to_string()),
-        ("[{ name = \"a\" }]", "11: model.layers[0]: no layer is named here, expected one of \"linear\", \"conv2d\", \"max_pool2d\", \"relu\" or \"flatten\"".to_string()),
-        ("[{ lstm = 3 }]", "13: model.layers[0]: unknown layer \"lstm\", expected \"linear\", \"conv2d\", \"max_pool2d\", \"relu\" or \"flatten\"".to_string()),
-        ("[\"conv2d\"]", "11: model.layers[0]: \"conv2d\" needs values, as { conv2d = { filters = 32, kernel = 3 } }".to_string()),
-        ("[\"max_pool2d\"]", "11: model.layers[0]: \"max_pool2d\" needs values, as { max_pool2d = 2 }".to_string()),
-        ("[{ conv2d = 32 }]", "22: missing key model.layers[0].conv2d.kernel: expected a whole number from 1 to 1024, or two of them as [height, width]".to_string()),
-        ("[{ conv2d = { kernel = 3 } }]", "22: missing key model.layers[0].conv2d.filters: expected a whole number from 1 to 1048576".to_string()),
-        ("[{ linear = {} }]", "22: missing key model.layers[0].linear.units: expected a whole number from 1 to 1048576, or \"classes\"".to_string()),
-        ("[{ linear = 0 }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, or \"classes\", got 0".to_string()),
-        ("[{ linear = 1048577 }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, or \"classes\", got 1048577".to_string()),
-        ("[{ linear = [1] }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, or \"classes\", got a list".to_string()),
-        ("[{ relu = {}, flatten = {} }]", "24: model.layers[0]: relu and flatten are two layers, write each in its own { }".to_string()),
-        ("[{ linear = 3, nam = \"a\" }]", "25: unknown key \"nam\" in model.layers[0], did you mean \"name\"? (known: linear, name)".to_string()),
-        ("[{ conv2d = { filters = 1, kernel = 1 }, padding = 1 }]", "51: unknown key \"padding\" in model.layers[0], did you mean \"conv2d.padding\"? (known: conv2d, name)".to_string()),
-        ("[{ relu = { inplace = true } }]", "22: unknown key \"inplace\" in model.layers[0].relu (no key is known here)".to_string()),
-        ("[{ max_pool2d = [1, 2, 3] }]", "26: model.layers[0].max_pool2d: expected a whole number from 1 to 1024, or two of them as [height, width], got a list".to_string()),
-        ("[{ max_pool2d = { kernel = [2, 3], padding = [1, 2] } }]", "55: model.layers[0].max_pool2d.padding: padding of 2 is more than half the kernel of 3: at most 1".to_string()),
-        ("[{ max_pool2d = { kernel = 1025 } }]", "37: model.layers[0].max_pool2d.kernel: expected a whole number from 1 to 1024, or two of them as [height, width], got 1025".to_string()),
-    ] {
-        assert_eq!(layers(text), [expected], "{text}");
-    }
-}
-
-#[test]
-fn the_number_of_layers_is_bounded() {
-    let many = |count: usize| format!("[{}]", "\"relu\",".repeat(count));
-    assert_eq!(
-        layers(&many(10_001)),
-        ["10: model.layers has 10001 layers: at most 10000"]
-    );
-    let text = SMALL.replace(r#"["flatten", { linear = "classes" }]"#, &many(10_000));
-    assert_eq!(parse(&text).expect("a job").model.layers.len(), 10_000);
 }
 
 #[test]
@@ -389,7 +368,7 @@ fn a_mistake_prints_its_place() {
         texts,
         [
             "line 6, column 1: missing key training.epochs or training.steps: say how long to train",
-            "line 7, column 1: unknown key \"epoch\" in training, did you mean \"epochs\"? (known: epochs, steps, batch_size, microbatches, seed, drop_last, loss, optimizer, validate)",
+            "line 7, column 1: unknown key \"epoch\" in training, did you mean \"epochs\"? (known: epochs, steps, batch_size, microbatches, seed, drop_last, loss, optimizer, lr_schedule, monitor, early_stopping, validate)",
         ]
     );
 }

@@ -1,6 +1,7 @@
 use super::{FULL, SMALL, mistakes_of};
 use crate::job::{Job, Length, Optimizer};
-use crate::job_file::{parse, parse_with};
+use crate::job_file::{keys, parse, parse_with};
+use crate::schedule::ScheduleKind;
 
 fn with(text: &str, set: &[&str]) -> Job {
     let set: Vec<String> = set.iter().map(|set| set.to_string()).collect();
@@ -87,6 +88,7 @@ fn an_optimizer_takes_the_place_of_another_and_adds_to_itself() {
         Optimizer::Sgd {
             lr: 0.5,
             momentum: 0.9,
+            nesterov: false,
             weight_decay: 1e-4
         }
     );
@@ -103,8 +105,22 @@ fn an_optimizer_takes_the_place_of_another_and_adds_to_itself() {
         Optimizer::Sgd {
             lr: 0.01,
             momentum: 0.5,
+            nesterov: false,
             weight_decay: 0.0
         }
+    );
+}
+
+#[test]
+fn a_schedule_takes_the_place_of_another_and_adds_to_itself() {
+    let kind = |set: &str| with(FULL, &[set]).training.lr_schedule.kind;
+    assert_eq!(
+        kind("training.lr_schedule.cosine.min_lr=0.5"),
+        ScheduleKind::Cosine { min_lr: 0.5 }
+    );
+    assert_eq!(
+        kind("training.lr_schedule.exponential.gamma=0.5"),
+        ScheduleKind::Exponential { gamma: 0.5 }
     );
 }
 
@@ -136,13 +152,14 @@ fn a_mistake_of_an_override_names_its_text() {
         [
             r#"--set epochs=5: unknown key "epochs", did you mean "training.epochs"?"#,
             r#"--set training.epoch=5: unknown key "training.epoch", did you mean "training.epochs"?"#,
-            r#"--set training=5: unknown key "training" (known: training.epochs, training.steps, training.batch_size, training.microbatches, training.seed, training.drop_last, training.loss, training.optimizer, training.validate)"#,
+            r#"--set training=5: unknown key "training" (known: training.epochs, training.steps, training.batch_size, training.microbatches, training.seed, training.drop_last, training.loss, training.optimizer, training.lr_schedule, training.monitor, training.early_stopping, training.validate)"#,
             r#"--set training.epochs: expected key=value, as training.epochs=3"#,
             r#"--set training.seed=-1: training.seed: expected a whole number from 0 to 9223372036854775807, got -1"#,
             r#"--set training.batch_size=many: training.batch_size: expected a whole number from 1 to 1048576, got "many""#,
-            r#"--set model.layers=["flaten"]: model.layers[0]: unknown layer "flaten", did you mean "flatten"? (known: linear, conv2d, max_pool2d, relu, flatten)"#,
+            r#"--set model.layers=["flaten"]: model.layers[0]: unknown layer "flaten", did you mean "flatten"? (known: LAYERS)"#,
             r#"--set model.layers.0="relu": unknown key "model.layers.0", did you mean "model.layers"?"#,
         ]
+        .map(|line| line.replace("LAYERS", &keys::LAYERS.join(", ")))
     );
 }
 

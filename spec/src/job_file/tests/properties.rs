@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::models::model;
 use super::{FULL, SMALL};
 use crate::digest::Digest;
 use crate::job::{
@@ -7,7 +8,8 @@ use crate::job::{
     Training, Validate, Validation,
 };
 use crate::job_file::{layer_positions, parse, parse_with, render};
-use crate::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
+use crate::schedule::{Every, LrSchedule, ScheduleKind};
+use crate::watch::Monitor;
 
 /// Parsing answers, and what it says about a text lies in that text and on one line each.
 fn answers(text: &str, set: &[String]) {
@@ -137,91 +139,91 @@ fn split_ref() -> impl Strategy<Value = SplitRef> {
     })
 }
 
-fn pair(from: u32, to: u32) -> impl Strategy<Value = Pair> {
-    prop_oneof![
-        (from..=to).prop_map(Pair::both),
-        (from..=to, from..=to).prop_map(|(h, w)| Pair { h, w }),
-    ]
-}
-
-fn kind() -> impl Strategy<Value = LayerKind> {
-    let units = prop_oneof![Just(Size::Classes), (1u32..=1 << 20).prop_map(Size::Count)];
-    let linear =
-        (units, any::<bool>()).prop_map(|(units, bias)| LayerKind::Linear(Linear { units, bias }));
-    let conv2d = (
-        1u32..=1 << 20,
-        pair(1, 1024),
-        pair(1, 1024),
-        pair(0, 1024),
-        any::<bool>(),
-    )
-        .prop_map(|(filters, kernel, stride, padding, bias)| {
-            LayerKind::Conv2d(Conv2d {
-                filters,
-                kernel,
-                stride,
-                padding,
-                bias,
-            })
-        });
-    let max_pool2d =
-        (pair(1, 1024), pair(1, 1024), pair(0, 512)).prop_map(|(kernel, stride, padding)| {
-            let padding = Pair {
-                h: padding.h.min(kernel.h / 2),
-                w: padding.w.min(kernel.w / 2),
-            };
-            LayerKind::MaxPool2d(MaxPool2d {
-                kernel,
-                stride,
-                padding,
-            })
-        });
-    prop_oneof![
-        linear,
-        conv2d,
-        max_pool2d,
-        Just(LayerKind::Relu),
-        Just(LayerKind::Flatten)
-    ]
-}
-
-fn model() -> impl Strategy<Value = Model> {
-    let layers = prop::collection::vec((prop::option::of("[a-zA-Z0-9_-]{0,8}"), kind()), 1..8);
-    layers.prop_map(|layers| {
-        let layers = layers.into_iter().enumerate().map(|(index, (name, kind))| {
-            // The position keeps names apart, the letter keeps them from being numbers.
-            Layer {
-                name: name.map(|name| format!("{name}x{index}")),
-                kind,
-            }
-        });
-        Model {
-            layers: layers.collect(),
-        }
-    })
-}
-
 fn optimizer() -> impl Strategy<Value = Optimizer> {
     let rate = || prop_oneof![1e-300..1e6, Just(f64::MIN_POSITIVE), Just(1e6), 1e-6..1.0];
     let decay = || prop_oneof![0.0..1.0, Just(0.0), Just(1.0 - f64::EPSILON)];
     let weight_decay = || prop_oneof![0.0..1e6, Just(0.0)];
     prop_oneof![
-        (rate(), decay(), weight_decay()).prop_map(|(lr, momentum, weight_decay)| Optimizer::Sgd {
-            lr,
-            momentum,
-            weight_decay
-        }),
-        (rate(), decay(), decay(), 1e-30..1.0, weight_decay()).prop_map(
-            |(lr, first, second, eps, weight_decay)| {
-                Optimizer::Adam {
-                    lr,
-                    betas: [first, second],
-                    eps,
-                    weight_decay,
+        (rate(), decay(), any::<bool>(), weight_decay()).prop_map(
+            |(lr, momentum, nesterov, weight_decay)| Optimizer::Sgd {
+                lr,
+                momentum,
+                nesterov: nesterov && momentum > 0.0,
+                weight_decay
+            }
+        ),
+        (
+            rate(),
+            [decay(), decay()],
+            1e-30..1.0,
+            weight_decay(),
+            any::<bool>()
+        )
+            .prop_map(|(lr, betas, eps, weight_decay, decoupled)| {
+                if decoupled {
+                    Optimizer::AdamW {
+                        lr,
+                        betas,
+                        eps,
+                        weight_decay,
+                    }
+                } else {
+                    Optimizer::Adam {
+                        lr,
+                        betas,
+                        eps,
+                        weight_decay,
+                    }
                 }
+            }),
+        (rate(), decay(), 1e-30..1.0, decay(), weight_decay()).prop_map(
+            |(lr, alpha, eps, momentum, weight_decay)| Optimizer::RmsProp {
+                lr,
+                alpha,
+                eps,
+                momentum,
+                weight_decay
+            }
+        ),
+        (rate(), weight_decay(), 1e-30..1.0, weight_decay()).prop_map(
+            |(lr, lr_decay, eps, weight_decay)| Optimizer::Adagrad {
+                lr,
+                lr_decay,
+                eps,
+                weight_decay
             }
         ),
     ]
+}
+
+fn lr_schedule(lr: f64) -> impl Strategy<Value = LrSchedule> {
+    let share = || prop_oneof![1e-12..1.0, Just(0.5)];
+    let every = prop_oneof![
+        (1u64..1 << 39).prop_map(Every::Steps),
+        (1u32..1_000_000).prop_map(Every::Epochs)
+    ];
+    let kind = prop_oneof![
+        Just(ScheduleKind::Constant),
+        share().prop_map(|end| ScheduleKind::Linear { end }),
+        (every, share()).prop_map(|(every, gamma)| ScheduleKind::Step { every, gamma }),
+        share().prop_map(|gamma| ScheduleKind::Exponential { gamma }),
+        share().prop_map(move |share| ScheduleKind::Cosine { min_lr: share * lr }),
+        (1e-6..1e6, share(), 1.0..1e12, 1.0..1e12).prop_map(
+            |(max_lr, warmup_fraction, div_factor, final_div_factor)| ScheduleKind::OneCycle {
+                max_lr,
+                warmup_fraction,
+                div_factor,
+                final_div_factor
+            }
+        ),
+    ];
+    (0u64..1 << 39, kind).prop_map(|(warmup_steps, kind)| LrSchedule {
+        warmup_steps: match kind {
+            ScheduleKind::OneCycle { .. } => 0,
+            _ => warmup_steps,
+        },
+        kind,
+    })
 }
 
 fn training() -> impl Strategy<Value = Training> {
@@ -235,11 +237,20 @@ fn training() -> impl Strategy<Value = Training> {
         shape,
         0..=i64::MAX as u64,
         any::<bool>(),
-        optimizer(),
+        optimizer().prop_flat_map(|optimizer| (Just(optimizer), lr_schedule(optimizer.lr()))),
+        any::<bool>(),
         1u32..=1_000_000,
     )
         .prop_map(
-            |(length, (samples, full, last), seed, drop_last, optimizer, every_epochs)| Training {
+            |(
+                length,
+                (samples, full, last),
+                seed,
+                drop_last,
+                (optimizer, lr_schedule),
+                loss,
+                every_epochs,
+            )| Training {
                 length,
                 // All microbatches full but the last, which has at least one sample.
                 batch_size: samples * (full - 1) + last.index(samples as usize) as u32 + 1,
@@ -248,6 +259,13 @@ fn training() -> impl Strategy<Value = Training> {
                 drop_last,
                 loss: Loss::CrossEntropy,
                 optimizer,
+                lr_schedule,
+                monitor: if loss {
+                    Monitor::ValidationLoss
+                } else {
+                    Monitor::ValidationAccuracy
+                },
+                early_stopping: None,
                 validate: Validate { every_epochs },
             },
         )

@@ -5,6 +5,8 @@ use crate::job::{
 };
 use crate::job_file::{layer_positions, parse, parse_split, render};
 use crate::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
+use crate::schedule::{Every, LrSchedule, ScheduleKind};
+use crate::watch::{EarlyStopping, Monitor};
 
 fn split(dataset: &str, split: &str) -> SplitRef {
     SplitRef {
@@ -56,6 +58,9 @@ fn what_is_not_said_has_its_default() {
                 eps: 1e-8,
                 weight_decay: 0.0,
             },
+            lr_schedule: LrSchedule::CONSTANT,
+            monitor: Monitor::ValidationLoss,
+            early_stopping: None,
             validate: Validate { every_epochs: 1 },
         },
         resources: Resources {
@@ -123,8 +128,18 @@ fn what_is_said_is_kept() {
             optimizer: Optimizer::Sgd {
                 lr: 1.0,
                 momentum: 0.9,
+                nesterov: false,
                 weight_decay: 1e-4,
             },
+            lr_schedule: LrSchedule {
+                warmup_steps: 100,
+                kind: ScheduleKind::Cosine { min_lr: 1e-3 },
+            },
+            monitor: Monitor::ValidationAccuracy,
+            early_stopping: Some(EarlyStopping {
+                patience: 4,
+                min_delta: 0.01,
+            }),
             validate: Validate { every_epochs: 2 },
         },
         resources: Resources {
@@ -138,38 +153,6 @@ fn what_is_said_is_kept() {
         },
     };
     assert_eq!(parse(FULL), Ok(expected));
-}
-
-#[test]
-fn a_pooling_steps_by_its_kernel_unless_told_otherwise() {
-    let kinds = |layers: &str| {
-        let text = SMALL.replace(r#"["flatten", { linear = "classes" }]"#, layers);
-        parse(&text)
-            .expect("a job")
-            .model
-            .layers
-            .into_iter()
-            .map(|layer| layer.kind)
-            .collect::<Vec<_>>()
-    };
-    let pool = |kernel, padding| {
-        LayerKind::MaxPool2d(MaxPool2d {
-            kernel,
-            stride: kernel,
-            padding,
-        })
-    };
-    let zero = Pair::both(0);
-    assert_eq!(
-        kinds(
-            "[{ max_pool2d = 2 }, { max_pool2d = [2, 3] }, { max_pool2d = { kernel = 4, padding = 2 } }]"
-        ),
-        [
-            pool(Pair::both(2), zero),
-            pool(Pair { h: 2, w: 3 }, zero),
-            pool(Pair::both(4), Pair::both(2))
-        ]
-    );
 }
 
 #[test]
@@ -190,10 +173,97 @@ fn an_optimizer_is_a_word_or_a_table() {
     let sgd = Optimizer::Sgd {
         lr: 0.01,
         momentum: 0.0,
+        nesterov: false,
         weight_decay: 0.0,
     };
     assert_eq!(optimizer("\"sgd\""), sgd);
     assert_eq!(optimizer("{ sgd = {} }"), sgd);
+    assert_eq!(
+        optimizer("{ sgd = { momentum = 0.9, nesterov = true } }"),
+        Optimizer::Sgd {
+            lr: 0.01,
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 0.0,
+        }
+    );
+    assert_eq!(
+        optimizer("\"adamw\""),
+        Optimizer::AdamW {
+            lr: 1e-3,
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay: 1e-2,
+        }
+    );
+    assert_eq!(
+        optimizer("\"rmsprop\""),
+        Optimizer::RmsProp {
+            lr: 1e-2,
+            alpha: 0.99,
+            eps: 1e-8,
+            momentum: 0.0,
+            weight_decay: 0.0,
+        }
+    );
+    assert_eq!(
+        optimizer("{ adagrad = { lr_decay = 0.1 } }"),
+        Optimizer::Adagrad {
+            lr: 1e-2,
+            lr_decay: 0.1,
+            eps: 1e-10,
+            weight_decay: 0.0,
+        }
+    );
+}
+
+#[test]
+fn a_schedule_is_a_word_or_a_table() {
+    let schedule = |value: &str| {
+        let text = SMALL.replace("[model]", "validation = 0.1\n[model]");
+        let text = format!("{text}optimizer.sgd.lr = 0.5\nlr_schedule = {value}\n");
+        parse(&text).expect("a job").training.lr_schedule
+    };
+    let read = |warmup_steps, kind| LrSchedule { warmup_steps, kind };
+    assert_eq!(schedule("\"constant\""), LrSchedule::CONSTANT);
+    assert_eq!(
+        schedule("{ linear = { warmup_steps = 3 } }"),
+        read(3, ScheduleKind::Linear { end: 0.0 })
+    );
+    assert_eq!(
+        schedule("{ step = { every_epochs = 30 } }"),
+        read(
+            0,
+            ScheduleKind::Step {
+                every: Every::Epochs(30),
+                gamma: 0.1
+            }
+        )
+    );
+    assert_eq!(
+        schedule("\"one_cycle\""),
+        read(
+            0,
+            ScheduleKind::OneCycle {
+                max_lr: 0.5,
+                warmup_fraction: 0.3,
+                div_factor: 25.0,
+                final_div_factor: 1e4
+            }
+        )
+    );
+    assert_eq!(
+        schedule("\"reduce_on_plateau\""),
+        read(
+            0,
+            ScheduleKind::ReduceOnPlateau {
+                factor: 0.1,
+                patience: 10,
+                threshold: 1e-4,
+                min_lr: 0.0
+            }
+        )
+    );
 }
 
 #[test]
@@ -274,6 +344,8 @@ fn the_canonical_text_of_a_job_says_everything() {
     drop_last = false
     loss = "cross_entropy"
     optimizer = { adam = { lr = 0.001, betas = [0.9, 0.999], eps = 1e-8, weight_decay = 0.0 } }
+    lr_schedule = { constant = { warmup_steps = 0 } }
+    monitor = "validation_loss"
     validate = { every_epochs = 1 }
 
     [resources]

@@ -1,0 +1,249 @@
+//! What kernels are given: views of the arena, and the numbers of a step.
+
+/// A stretch of a device's arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Where it begins, in bytes.
+    pub offset: usize,
+    /// How long it is, in bytes.
+    pub bytes: usize,
+}
+
+impl View {
+    /// Nothing.
+    pub const EMPTY: View = View {
+        offset: 0,
+        bytes: 0,
+    };
+}
+
+/// Operands of a linear stage's forward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinearForward {
+    /// `(N, inputs)`
+    pub x: View,
+    /// `(outputs, inputs)`
+    pub weight: View,
+    /// `(outputs)`
+    pub bias: Option<View>,
+    /// `(N, outputs)`
+    pub y: View,
+}
+
+/// Operands of a linear stage's backward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinearBackward {
+    /// `(N, inputs)`
+    pub x: View,
+    /// `(outputs, inputs)`
+    pub weight: View,
+    /// `(N, outputs)`, where the stage has a relu: else its memory may be another's by now.
+    pub y: Option<View>,
+    /// `(N, outputs)`
+    pub y_gradient: View,
+    /// `(outputs, inputs)`
+    pub weight_gradient: View,
+    /// `(outputs)`
+    pub bias_gradient: Option<View>,
+    /// `(N, inputs)`
+    pub x_gradient: Option<View>,
+    /// What the plan grants.
+    pub work: View,
+}
+
+/// Operands of a window stage's forward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WindowForward {
+    /// `(N, C, H, W)`
+    pub x: View,
+    /// `(filters, C, kernel h, kernel w)`
+    pub weight: View,
+    /// `(filters)`
+    pub bias: Option<View>,
+    /// `(N, filters, H', W')`, pooled where the stage pools.
+    pub y: View,
+    /// Like `y`, where the stage pools and a backward pass follows.
+    pub indices: Option<View>,
+    /// What the plan grants.
+    pub work: View,
+}
+
+/// Operands of a window stage's backward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WindowBackward {
+    /// `(N, C, H, W)`
+    pub x: View,
+    /// `(filters, C, kernel h, kernel w)`
+    pub weight: View,
+    /// `(N, filters, H', W')`, where the stage has a relu: else its memory may be another's by now.
+    pub y: Option<View>,
+    /// `(N, filters, H', W')`
+    pub y_gradient: View,
+    /// Like `y`, where the stage pools.
+    pub indices: Option<View>,
+    /// Like `weight`.
+    pub weight_gradient: View,
+    /// `(filters)`
+    pub bias_gradient: Option<View>,
+    /// Like `x`.
+    pub x_gradient: Option<View>,
+    /// What the plan grants.
+    pub work: View,
+}
+
+/// Operands of a batch norm's forward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchNormForward {
+    /// `(N, C, plane)`, unless it works in place.
+    pub x: Option<View>,
+    /// `(C)`
+    pub weight: View,
+    /// `(C)`
+    pub bias: View,
+    /// `(N, C, plane)`
+    pub y: View,
+    /// `(2, C)`: means, then variances.
+    pub statistics: View,
+}
+
+/// Operands of a batch norm's backward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchNormBackward {
+    /// `(N, C, plane)`
+    pub x: View,
+    /// `(C)`
+    pub weight: View,
+    /// `(2, C)`: means, then biased variances.
+    pub statistics: View,
+    /// `(N, C, plane)`: that of the output, and then of the input.
+    pub gradient: View,
+    /// `(C)`
+    pub weight_gradient: View,
+    /// `(C)`
+    pub bias_gradient: View,
+    /// `(2, C)`: means and unbiased variances, each times the values of a channel.
+    pub sums: View,
+    /// Whether the gradient of the input is needed.
+    pub needs_input: bool,
+}
+
+/// Operands of a normalisation's forward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupNormForward {
+    /// `(N, values)`, unless it works in place.
+    pub x: Option<View>,
+    /// `(weights)`
+    pub weight: Option<View>,
+    /// `(weights)`
+    pub bias: Option<View>,
+    /// `(N, values)`
+    pub y: View,
+    /// `(N, groups, 2)`: mean and inverse deviation, where a backward pass follows.
+    pub statistics: Option<View>,
+}
+
+/// Operands of a normalisation's backward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupNormBackward {
+    /// `(N, values)`
+    pub x: View,
+    /// `(weights)`
+    pub weight: Option<View>,
+    /// `(N, groups, 2)`
+    pub statistics: View,
+    /// `(N, values)`: that of the output, and then of the input.
+    pub gradient: View,
+    /// `(weights)`
+    pub weight_gradient: Option<View>,
+    /// `(weights)`
+    pub bias_gradient: Option<View>,
+    /// Whether the gradient of the input is needed.
+    pub needs_input: bool,
+}
+
+/// The gradient of an update: each sum over samples as `g = sum / divisor * factor`, then cut to `[-bound, bound]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gradient {
+    /// As long as the parameters.
+    pub sums: View,
+    pub divisor: f64,
+    pub factor: f64,
+    pub bound: f64,
+}
+
+/// Numbers of one step of SGD.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sgd {
+    pub gradient: Gradient,
+    pub lr: f64,
+    pub momentum: f64,
+    pub nesterov: bool,
+    pub weight_decay: f64,
+}
+
+/// What one step of SGD changes, all of one length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SgdOperands {
+    pub parameters: View,
+    pub momentum: Option<View>,
+}
+
+/// Numbers of one step of Adam or AdamW.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Adam {
+    pub gradient: Gradient,
+    pub betas: [f64; 2],
+    pub eps: f64,
+    /// Added to the gradient times the parameter.
+    pub weight_decay: f64,
+    /// What the parameter is multiplied by before its step: below 1 where weight decay is decoupled.
+    pub keep: f64,
+    /// `lr / (1 - beta1^step)`
+    pub step_size: f64,
+    /// `sqrt(1 - beta2^step)`
+    pub second_correction: f64,
+}
+
+/// What one step of Adam changes, all of one length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AdamOperands {
+    pub parameters: View,
+    pub first_moment: View,
+    pub second_moment: View,
+}
+
+/// Numbers of one step of RMSprop.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RmsProp {
+    pub gradient: Gradient,
+    pub lr: f64,
+    pub alpha: f64,
+    pub eps: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
+}
+
+/// What one step of RMSprop changes, all of one length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RmsPropOperands {
+    pub parameters: View,
+    pub mean_square: View,
+    pub momentum: Option<View>,
+}
+
+/// Numbers of one step of Adagrad.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Adagrad {
+    pub gradient: Gradient,
+    /// `lr / (1 + (step - 1) lr_decay)`
+    pub lr: f64,
+    pub eps: f64,
+    pub weight_decay: f64,
+}
+
+/// What one step of Adagrad changes, all of one length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AdagradOperands {
+    pub parameters: View,
+    pub square_sum: View,
+}

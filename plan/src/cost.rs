@@ -1,0 +1,58 @@
+//! What a layer costs per sample: floating-point operations, and bytes read and written.
+
+use spec::Shape;
+
+use crate::op::{Conv2d, Linear, Op};
+
+/// Costs per sample, parameters not counted among the bytes.
+pub(crate) struct Cost {
+    pub flops_forward: u64,
+    pub flops_backward: u64,
+    pub bytes_forward: u64,
+    pub bytes_backward: u64,
+}
+
+/// The cost of a layer, if it can be counted. A multiply-add counts 2, a function of one value 1.
+pub(crate) fn cost(
+    op: &Op,
+    input: &Shape,
+    output: &Shape,
+    trains: bool,
+    reaches_parameters: bool,
+) -> Option<Cost> {
+    let (read, written) = (input.elements() as u64, output.elements() as u64);
+    let window = match op {
+        Op::Linear(linear) => linear.inputs as u64,
+        Op::Conv2d(conv) => conv.window() as u64,
+        Op::MaxPool2d(pool) => (pool.kernel[0] * pool.kernel[1]) as u64,
+        Op::AvgPool2d(pool) => (pool.kernel[0] * pool.kernel[1]) as u64,
+        Op::Relu | Op::Activation(_) | Op::Softmax(_) => 1,
+        // Mean, variance, and the normalised value, scaled and moved.
+        Op::BatchNorm(_) | Op::LayerNorm(_) | Op::GroupNorm(_) => 7,
+        Op::Flatten => 0,
+    };
+    let macs = written.checked_mul(window)?.checked_mul(4)? / 4;
+    let moved = if matches!(op, Op::Flatten) {
+        0
+    } else {
+        4 * (read + written)
+    };
+    let back = u64::from(reaches_parameters);
+    let (flops_forward, flops_backward) = match op {
+        Op::Linear(Linear { bias, .. }) | Op::Conv2d(Conv2d { bias, .. }) => {
+            let bias = if *bias { written } else { 0 };
+            (2 * macs + bias, 2 * macs * (1 + back) + bias)
+        }
+        Op::MaxPool2d(_) | Op::Relu | Op::Activation(_) | Op::Softmax(_) => (macs, written * back),
+        Op::AvgPool2d(_) => (macs, macs * back),
+        Op::BatchNorm(_) | Op::LayerNorm(_) | Op::GroupNorm(_) => (macs, macs * (1 + back)),
+        Op::Flatten => (0, 0),
+    };
+    let bytes_backward = if trains { moved * (1 + back) } else { 0 };
+    Some(Cost {
+        flops_forward,
+        flops_backward,
+        bytes_forward: moved,
+        bytes_backward,
+    })
+}

@@ -1,0 +1,139 @@
+//! The parameters of a layer: their names, extents and initial values.
+
+use std::ops::Range;
+
+use serde::Serialize;
+use spec::Shape;
+
+use crate::op::Op;
+
+/// One named view of the flat parameter buffer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Parameter {
+    /// PyTorch's name: `0.weight`, or `conv1.weight` for a layer called `conv1`.
+    pub name: String,
+    /// Its extents, outermost first.
+    pub shape: Vec<usize>,
+    /// Where it begins in the flat buffer, in words.
+    pub offset: usize,
+    /// How it is drawn.
+    pub init: Init,
+    /// Values that one output sums over.
+    pub fan_in: usize,
+}
+
+impl Parameter {
+    /// Words of the flat buffer that it takes.
+    pub fn words(&self) -> Range<usize> {
+        self.offset..self.offset + self.shape.iter().product::<usize>()
+    }
+}
+
+/// The distribution that a parameter is drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// Uniform in [-bound, bound); PyTorch's default for weights and biases alike, with `bound = 1 / sqrt(fan_in)`.
+    Uniform {
+        /// The largest absolute value.
+        bound: f64,
+    },
+    /// One value everywhere.
+    Constant {
+        /// The value.
+        value: f64,
+    },
+}
+
+/// One named view of the flat buffer of running statistics.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Statistic {
+    /// PyTorch's name: `1.running_mean` or `1.running_var`.
+    pub name: String,
+    /// Its words of the flat buffer, one per channel.
+    pub words: Range<usize>,
+    /// What it is before the first step.
+    pub initial: f64,
+}
+
+/// The running statistics of a layer, mean before variance, behind those that there are.
+pub(crate) fn add_statistics(path: &str, op: &Op, statistics: &mut Vec<Statistic>) {
+    let Op::BatchNorm(norm) = op else { return };
+    for (suffix, initial) in [("running_mean", 0.0), ("running_var", 1.0)] {
+        let first = statistics.last().map_or(0, |last| last.words.end);
+        statistics.push(Statistic {
+            name: format!("{path}.{suffix}"),
+            words: first..first + norm.channels,
+            initial,
+        });
+    }
+}
+
+/// Adds the parameters of a layer on samples of `input`, weight before bias, behind those that there are; `None` if they
+/// cannot be counted.
+pub(crate) fn add(
+    path: &str,
+    op: &Op,
+    input: &Shape,
+    parameters: &mut Vec<Parameter>,
+) -> Option<()> {
+    let drawn = |weight: Vec<usize>, bias: bool| {
+        let fan_in = product(&weight[1..])?;
+        let init = Init::Uniform {
+            bound: 1.0 / (fan_in as f64).sqrt(),
+        };
+        let outputs = vec![weight[0]];
+        let both = [
+            ("weight", weight, init, fan_in),
+            ("bias", outputs, init, fan_in),
+        ];
+        Some(both.into_iter().take(1 + usize::from(bias)).collect())
+    };
+    let scaling = |shape: Vec<usize>, affine: bool| {
+        let [one, zero] = [1.0, 0.0].map(|value| Init::Constant { value });
+        let both = [("weight", shape.clone(), one, 1), ("bias", shape, zero, 1)];
+        both.into_iter().filter(|_| affine).collect()
+    };
+    let added: Vec<(&str, Vec<usize>, Init, usize)> = match op {
+        Op::Linear(linear) => drawn(vec![linear.outputs, linear.inputs], linear.bias)?,
+        Op::Conv2d(conv) => {
+            let [kernel_h, kernel_w] = conv.kernel;
+            drawn(
+                vec![conv.filters, conv.channels, kernel_h, kernel_w],
+                conv.bias,
+            )?
+        }
+        Op::LayerNorm(norm) => scaling(input.extents().to_vec(), norm.affine),
+        Op::BatchNorm(norm) => scaling(vec![norm.channels], true),
+        Op::GroupNorm(norm) => scaling(vec![input.channels()], norm.affine),
+        Op::MaxPool2d(_)
+        | Op::AvgPool2d(_)
+        | Op::Relu
+        | Op::Activation(_)
+        | Op::Softmax(_)
+        | Op::Flatten => Vec::new(),
+    };
+    for (suffix, shape, init, fan_in) in added {
+        let offset = parameters.last().map_or(0, |last| last.words().end);
+        let words = product(&shape)?;
+        offset
+            .checked_add(words)
+            .filter(|&words| words <= 1 << 40)?;
+        parameters.push(Parameter {
+            name: format!("{path}.{suffix}"),
+            shape,
+            offset,
+            init,
+            fan_in,
+        });
+    }
+    Some(())
+}
+
+fn product(extents: &[usize]) -> Option<usize> {
+    extents.iter().try_fold(1usize, |product, &extent| {
+        product
+            .checked_mul(extent)
+            .filter(|&product| product <= 1 << 40)
+    })
+}

@@ -1,0 +1,172 @@
+//! The list of layers: what is read, and what is refused.
+
+use super::{SMALL, mistakes_of};
+use crate::job_file::spelling::listed;
+use crate::job_file::{keys, parse};
+use crate::model::{
+    Activation, AvgPool2d, BatchNorm, Gelu, GroupNorm, LayerKind, LayerNorm, MaxPool2d, Pair,
+};
+
+/// The mistakes of the small file with these layers, without their place in the file.
+fn layers(layers: &str) -> Vec<String> {
+    let all = mistakes_of(
+        &SMALL.replace(r#"["flatten", { linear = "classes" }]"#, layers),
+        &[],
+    );
+    all.into_iter()
+        .map(|line| {
+            line.strip_prefix("job.toml:5:")
+                .expect("its line")
+                .to_string()
+        })
+        .collect()
+}
+
+#[test]
+fn layers_are_checked_one_by_one() {
+    let known = listed(keys::LAYERS);
+    let layer =
+        "a layer, as \"relu\", { linear = 10 } or { linear = { units = 10, bias = false } }";
+    for (text, expected) in [
+        ("[]", "10: model.layers is empty: name at least one layer, as [\"flatten\", { linear = \"classes\" }]".to_string()),
+        ("3", "10: model.layers: expected a list of layers, as [\"flatten\", { linear = \"classes\" }], got 3".to_string()),
+        ("[3]", format!("11: model.layers[0]: expected {layer}, got 3")),
+        ("[{}]", format!("11: model.layers[0]: no layer is named here, expected one of {known}")),
+        ("[{ name = \"a\" }]", format!("11: model.layers[0]: no layer is named here, expected one of {known}")),
+        ("[{ lstm = 3 }]", format!("13: model.layers[0]: unknown layer \"lstm\", expected {known}")),
+        ("[\"conv2d\"]", "11: model.layers[0]: \"conv2d\" needs values, as { conv2d = { filters = 32, kernel = 3 } }".to_string()),
+        ("[\"max_pool2d\"]", "11: model.layers[0]: \"max_pool2d\" needs values, as { max_pool2d = 2 }".to_string()),
+        ("[{ conv2d = 32 }]", "22: missing key model.layers[0].conv2d.kernel: expected a whole number from 1 to 1024, or two of them as [height, width]".to_string()),
+        ("[{ conv2d = { kernel = 3 } }]", "22: missing key model.layers[0].conv2d.filters: expected a whole number from 1 to 1048576".to_string()),
+        ("[{ linear = {} }]", "22: missing key model.layers[0].linear.units: expected a whole number from 1 to 1048576, or \"classes\"".to_string()),
+        ("[{ linear = 0 }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, or \"classes\", got 0".to_string()),
+        ("[{ linear = 1048577 }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, or \"classes\", got 1048577".to_string()),
+        ("[{ linear = [1] }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, or \"classes\", got a list".to_string()),
+        ("[{ relu = {}, flatten = {} }]", "24: model.layers[0]: relu and flatten are two layers, write each in its own { }".to_string()),
+        ("[{ linear = 3, nam = \"a\" }]", "25: unknown key \"nam\" in model.layers[0], did you mean \"name\"? (known: linear, name)".to_string()),
+        ("[{ conv2d = { filters = 1, kernel = 1 }, padding = 1 }]", "51: unknown key \"padding\" in model.layers[0], did you mean \"conv2d.padding\"? (known: conv2d, name)".to_string()),
+        ("[{ gelu = \"erff\" }]", "20: model.layers[0].gelu: unknown word \"erff\", did you mean \"erf\"? (known: erf, tanh)".to_string()),
+        ("[{ gelu = { aproximate = \"tanh\" } }]", "22: unknown key \"aproximate\" in model.layers[0].gelu, did you mean \"approximate\"? (known: approximate)".to_string()),
+        ("[{ leaky_relu = -0.1 }]", "26: model.layers[0].leaky_relu: expected a number of at least 0.0 and at most 1000000.0, got -0.1".to_string()),
+        ("[{ elu = { alpha = nan } }]", "29: model.layers[0].elu.alpha: expected a number of at least 0.0 and at most 1000000.0, got nan".to_string()),
+        ("[\"group_norm\"]", "11: model.layers[0]: \"group_norm\" needs values, as { group_norm = 8 }".to_string()),
+        ("[{ batch_norm = { momentum = 1.5 } }]", "39: model.layers[0].batch_norm.momentum: expected a number of at least 0.0 and at most 1.0, got 1.5".to_string()),
+        ("[{ layer_norm = { eps = 0 } }]", "34: model.layers[0].layer_norm.eps: expected a number of at least 1e-30 and at most 1.0, got 0".to_string()),
+        ("[{ avg_pool2d = { kernel = 2, padding = 2 } }]", "50: model.layers[0].avg_pool2d.padding: padding of 2 is more than half the kernel of 2: at most 1".to_string()),
+        ("[{ swish = 3 }]", "21: model.layers[0].swish: expected \"swish\" alone or { swish = {} }, since it takes no values, got 3".to_string()),
+        ("[{ relu = { inplace = true } }]", "22: unknown key \"inplace\" in model.layers[0].relu (no key is known here)".to_string()),
+        ("[{ max_pool2d = [1, 2, 3] }]", "26: model.layers[0].max_pool2d: expected a whole number from 1 to 1024, or two of them as [height, width], got a list".to_string()),
+        ("[{ max_pool2d = { kernel = [2, 3], padding = [1, 2] } }]", "55: model.layers[0].max_pool2d.padding: padding of 2 is more than half the kernel of 3: at most 1".to_string()),
+        ("[{ max_pool2d = { kernel = 1025 } }]", "37: model.layers[0].max_pool2d.kernel: expected a whole number from 1 to 1024, or two of them as [height, width], got 1025".to_string()),
+    ] {
+        assert_eq!(layers(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn the_number_of_layers_is_bounded() {
+    let many = |count: usize| format!("[{}]", "\"relu\",".repeat(count));
+    assert_eq!(
+        layers(&many(10_001)),
+        ["10: model.layers has 10001 layers: at most 10000"]
+    );
+    let text = SMALL.replace(r#"["flatten", { linear = "classes" }]"#, &many(10_000));
+    assert_eq!(parse(&text).expect("a job").model.layers.len(), 10_000);
+}
+
+/// The layers of the small job with others in their place.
+fn kinds(layers: &str) -> Vec<LayerKind> {
+    let text = SMALL.replace(r#"["flatten", { linear = "classes" }]"#, layers);
+    let layers = parse(&text).expect("a job").model.layers;
+    layers.into_iter().map(|layer| layer.kind).collect()
+}
+
+#[test]
+fn an_activation_is_a_word_or_has_its_value() {
+    let read = kinds(
+        r#"["gelu", { gelu = "tanh" }, { gelu = { approximate = "erf" } }, "silu", "swish", "leaky_relu",
+            { leaky_relu = 0.2 }, { elu = {} }, { elu = { alpha = 2 } }, { softplus = {} }]"#,
+    );
+    let expected = [
+        Activation::Gelu(Gelu::Erf),
+        Activation::Gelu(Gelu::Tanh),
+        Activation::Gelu(Gelu::Erf),
+        Activation::Silu,
+        Activation::Silu,
+        Activation::LeakyRelu { slope: 0.01 },
+        Activation::LeakyRelu { slope: 0.2 },
+        Activation::Elu { alpha: 1.0 },
+        Activation::Elu { alpha: 2.0 },
+        Activation::Softplus,
+    ];
+    assert_eq!(read, expected.map(LayerKind::Activation));
+    assert_eq!(
+        kinds(r#"["softmax", { log_softmax = {} }]"#),
+        [LayerKind::Softmax, LayerKind::LogSoftmax]
+    );
+}
+
+#[test]
+fn a_pooling_steps_by_its_kernel_unless_told_otherwise() {
+    let pool = |kernel, padding| {
+        LayerKind::MaxPool2d(MaxPool2d {
+            kernel,
+            stride: kernel,
+            padding,
+        })
+    };
+    let zero = Pair::both(0);
+    assert_eq!(
+        kinds(
+            "[{ max_pool2d = 2 }, { max_pool2d = [2, 3] }, { max_pool2d = { kernel = 4, padding = 2 } }]"
+        ),
+        [
+            pool(Pair::both(2), zero),
+            pool(Pair { h: 2, w: 3 }, zero),
+            pool(Pair::both(4), Pair::both(2))
+        ]
+    );
+}
+
+#[test]
+fn average_poolings_and_norms_have_a_main_value_or_a_table() {
+    let average = |kernel, stride, padding| {
+        LayerKind::AvgPool2d(AvgPool2d {
+            kernel: Pair::both(kernel),
+            stride: Pair::both(stride),
+            padding: Pair::both(padding),
+        })
+    };
+    let layer = |eps, affine| LayerKind::LayerNorm(LayerNorm { eps, affine });
+    let group = |groups, eps, affine| {
+        LayerKind::GroupNorm(GroupNorm {
+            groups,
+            eps,
+            affine,
+        })
+    };
+    assert_eq!(
+        kinds(
+            r#"[{ avg_pool2d = 3 }, { avg_pool2d = { kernel = 4, stride = 1, padding = 2 } }, "global_avg_pool",
+                "batch_norm", { batch_norm = { momentum = 0.25 } }, "layer_norm", { layer_norm = { eps = 1e-3, affine = false } }, { group_norm = 4 },
+                { group_norm = { groups = 2, eps = 0.5 } }]"#
+        ),
+        [
+            average(3, 3, 0),
+            average(4, 1, 2),
+            LayerKind::GlobalAvgPool,
+            LayerKind::BatchNorm(BatchNorm {
+                eps: 1e-5,
+                momentum: 0.1,
+            }),
+            LayerKind::BatchNorm(BatchNorm {
+                eps: 1e-5,
+                momentum: 0.25,
+            }),
+            layer(1e-5, true),
+            layer(1e-3, false),
+            group(4, 1e-5, true),
+            group(2, 0.5, true),
+        ]
+    );
+}

@@ -1,0 +1,121 @@
+//! Models to test with.
+
+use proptest::prelude::*;
+
+use crate::model::{
+    Activation, AvgPool2d, BatchNorm, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
+    MaxPool2d, Model, Pair, Size,
+};
+
+fn pair(from: u32, to: u32) -> impl Strategy<Value = Pair> {
+    prop_oneof![
+        (from..=to).prop_map(Pair::both),
+        (from..=to, from..=to).prop_map(|(h, w)| Pair { h, w }),
+    ]
+}
+
+fn kind() -> impl Strategy<Value = LayerKind> {
+    let units = prop_oneof![Just(Size::Classes), (1u32..=1 << 20).prop_map(Size::Count)];
+    let linear =
+        (units, any::<bool>()).prop_map(|(units, bias)| LayerKind::Linear(Linear { units, bias }));
+    let conv2d = (
+        1u32..=1 << 20,
+        pair(1, 1024),
+        pair(1, 1024),
+        pair(0, 1024),
+        any::<bool>(),
+    )
+        .prop_map(|(filters, kernel, stride, padding, bias)| {
+            LayerKind::Conv2d(Conv2d {
+                filters,
+                kernel,
+                stride,
+                padding,
+                bias,
+            })
+        });
+    let max_pool2d =
+        (pair(1, 1024), pair(1, 1024), pair(0, 512)).prop_map(|(kernel, stride, padding)| {
+            let padding = Pair {
+                h: padding.h.min(kernel.h / 2),
+                w: padding.w.min(kernel.w / 2),
+            };
+            LayerKind::MaxPool2d(MaxPool2d {
+                kernel,
+                stride,
+                padding,
+            })
+        });
+    let avg_pool2d =
+        (pair(1, 1024), pair(1, 1024), pair(0, 512)).prop_map(|(kernel, stride, padding)| {
+            let padding = Pair {
+                h: padding.h.min(kernel.h / 2),
+                w: padding.w.min(kernel.w / 2),
+            };
+            LayerKind::AvgPool2d(AvgPool2d {
+                kernel,
+                stride,
+                padding,
+            })
+        });
+    let eps = || prop_oneof![1e-30..1.0, Just(1e-5)];
+    let layer_norm = (eps(), any::<bool>())
+        .prop_map(|(eps, affine)| LayerKind::LayerNorm(LayerNorm { eps, affine }));
+    let batch_norm = (eps(), prop_oneof![0.0..1.0, Just(1.0)])
+        .prop_map(|(eps, momentum)| LayerKind::BatchNorm(BatchNorm { eps, momentum }));
+    let group_norm = (1u32..=1 << 20, eps(), any::<bool>()).prop_map(|(groups, eps, affine)| {
+        LayerKind::GroupNorm(GroupNorm {
+            groups,
+            eps,
+            affine,
+        })
+    });
+    let factor = || prop_oneof![0.0..1e6, Just(0.0), Just(0.01)];
+    let activation = prop_oneof![
+        Just(Activation::Gelu(Gelu::Erf)),
+        Just(Activation::Gelu(Gelu::Tanh)),
+        Just(Activation::Silu),
+        Just(Activation::Tanh),
+        Just(Activation::Sigmoid),
+        factor().prop_map(|slope| Activation::LeakyRelu { slope }),
+        factor().prop_map(|alpha| Activation::Elu { alpha }),
+        Just(Activation::Softplus),
+        Just(Activation::Hardtanh),
+        Just(Activation::Logsigmoid),
+    ];
+    let valueless = prop::sample::select(vec![
+        LayerKind::Relu,
+        LayerKind::Flatten,
+        LayerKind::GlobalAvgPool,
+        LayerKind::Softmax,
+        LayerKind::LogSoftmax,
+    ]);
+    prop_oneof![
+        linear,
+        conv2d,
+        max_pool2d,
+        avg_pool2d,
+        batch_norm,
+        layer_norm,
+        group_norm,
+        activation.prop_map(LayerKind::Activation),
+        valueless
+    ]
+}
+
+/// Any model that a job file can say.
+pub(super) fn model() -> impl Strategy<Value = Model> {
+    let layers = prop::collection::vec((prop::option::of("[a-zA-Z0-9_-]{0,8}"), kind()), 1..8);
+    layers.prop_map(|layers| {
+        let layers = layers.into_iter().enumerate().map(|(index, (name, kind))| {
+            // The position keeps names apart, the letter keeps them from being numbers.
+            Layer {
+                name: name.map(|name| format!("{name}x{index}")),
+                kind,
+            }
+        });
+        Model {
+            layers: layers.collect(),
+        }
+    })
+}

@@ -1,0 +1,169 @@
+//! What is decided from the values that validation phases come to: where the learning rate goes, and when to stop. It is
+//! part of S, and every rank decides it alike, since all have the same folded values.
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::Training;
+use crate::schedule::ScheduleKind;
+
+/// The value that validation phases are judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Monitor {
+    /// The mean loss over the validation rows: lower is better.
+    ValidationLoss,
+    /// The share of the validation rows that are classified right: higher is better.
+    ValidationAccuracy,
+}
+
+impl Monitor {
+    /// The word that stands for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Monitor::ValidationLoss => "validation_loss",
+            Monitor::ValidationAccuracy => "validation_accuracy",
+        }
+    }
+}
+
+/// What plateaus have done to a learning rate so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plateau {
+    /// The best monitored value; none before the first phase.
+    pub best: Option<f64>,
+    /// Phases in a row that did not better it.
+    pub waited: u64,
+    /// The rate they have left; none: the base rate.
+    pub lr: Option<f64>,
+}
+
+/// Changes of a rate up to this size are not made, as in PyTorch.
+const LEAST_CHANGE: f64 = 1e-8;
+
+impl Plateau {
+    /// After a phase with this value, where the base rate is `base`; a value that is no number betters nothing.
+    fn after(self, kind: ScheduleKind, monitor: Monitor, base: f64, value: Option<f64>) -> Self {
+        let ScheduleKind::ReduceOnPlateau {
+            factor,
+            patience,
+            threshold,
+            min_lr,
+        } = kind
+        else {
+            return self;
+        };
+        let better = value.filter(|value| match (self.best, monitor) {
+            (None, _) => !value.is_nan(),
+            (Some(best), Monitor::ValidationLoss) => *value < best * (1.0 - threshold),
+            (Some(best), Monitor::ValidationAccuracy) => *value > best * (1.0 + threshold),
+        });
+        if better.is_some() {
+            return Plateau {
+                best: better,
+                waited: 0,
+                ..self
+            };
+        }
+        if self.waited < patience {
+            return Plateau {
+                waited: self.waited + 1,
+                ..self
+            };
+        }
+        let old = self.lr.unwrap_or(base);
+        let new = (old * factor).max(min_lr);
+        Plateau {
+            waited: 0,
+            lr: Some(new).filter(|new| old - new > LEAST_CHANGE).or(self.lr),
+            ..self
+        }
+    }
+}
+
+/// When training ends before its last step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EarlyStopping {
+    /// Validation phases in a row without betterment after which training ends, at least 1.
+    pub patience: u64,
+    /// The least betterment that counts.
+    pub min_delta: f64,
+}
+
+/// How long the monitored value has not become better.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stall {
+    /// The best monitored value; none before the first phase.
+    pub best: Option<f64>,
+    /// Phases in a row that did not better it.
+    pub waited: u64,
+}
+
+impl Stall {
+    /// After a phase with this value; a value that is no number betters nothing.
+    fn after(self, stopping: &EarlyStopping, monitor: Monitor, value: Option<f64>) -> Self {
+        let better = value.filter(|value| match (self.best, monitor) {
+            (None, _) => !value.is_nan(),
+            (Some(best), Monitor::ValidationLoss) => *value < best - stopping.min_delta,
+            (Some(best), Monitor::ValidationAccuracy) => *value > best + stopping.min_delta,
+        });
+        match better {
+            Some(_) => Stall {
+                best: better,
+                waited: 0,
+            },
+            None => Stall {
+                waited: self.waited + 1,
+                ..self
+            },
+        }
+    }
+}
+
+/// All that the validation phases so far have decided.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Watch {
+    /// For `reduce_on_plateau`.
+    pub plateau: Plateau,
+    /// For early stopping.
+    pub stall: Stall,
+}
+
+impl Watch {
+    /// After a validation phase with these results.
+    pub fn after(self, training: &Training, loss: Option<f64>, accuracy: Option<f64>) -> Watch {
+        let monitor = training.monitor;
+        let value = match monitor {
+            Monitor::ValidationLoss => loss,
+            Monitor::ValidationAccuracy => accuracy,
+        };
+        let (kind, base) = (training.lr_schedule.kind, training.optimizer.lr());
+        let stall = match &training.early_stopping {
+            Some(stopping) => self.stall.after(stopping, monitor, value),
+            None => self.stall,
+        };
+        Watch {
+            plateau: self.plateau.after(kind, monitor, base, value),
+            stall,
+        }
+    }
+
+    /// Whether training is to end before its last step.
+    pub fn stops(&self, training: &Training) -> bool {
+        let stopping = training.early_stopping;
+        stopping.is_some_and(|stopping| self.stall.waited >= stopping.patience)
+    }
+
+    /// All of it as words, to be digested.
+    pub fn words(&self) -> [u64; 6] {
+        let values = [self.plateau.best, self.plateau.lr, self.stall.best];
+        let present = (0..).zip(values).fold(0, |present, (bit, value)| {
+            present | u64::from(value.is_some()) << bit
+        });
+        let [best, lr, stall] = values.map(|value| value.unwrap_or(0.0).to_bits());
+        let waited = [self.plateau.waited, self.stall.waited];
+        [present, best, lr, stall, waited[0], waited[1]]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+use serde_json::Value;
+
+use super::{EarlyStopping, Monitor, Plateau, Stall, Watch};
+use crate::schedule::ScheduleKind;
+
+/// PyTorch's rates, from tests/fixtures/gen_schedules.py.
+const RATES: &str = include_str!("../../../tests/fixtures/schedules/rates.json");
+
+#[test]
+fn plateaus_lower_the_rate_as_pytorchs_scheduler_does() {
+    let file: Value = serde_json::from_str(RATES).expect("JSON");
+    let base = file["lr"].as_f64().expect("a rate");
+    let kind = |factor, patience, threshold, min_lr| ScheduleKind::ReduceOnPlateau {
+        factor,
+        patience,
+        threshold,
+        min_lr,
+    };
+    for (name, monitor, kind) in [
+        ("loss", Monitor::ValidationLoss, kind(0.1, 2, 1e-4, 1e-3)),
+        (
+            "accuracy",
+            Monitor::ValidationAccuracy,
+            kind(0.5, 0, 1e-2, 0.0),
+        ),
+    ] {
+        let case = &file["plateaus"][name];
+        let numbers = |key: &str| -> Vec<f64> {
+            let numbers = case[key].as_array().expect("numbers").iter();
+            numbers.filter_map(Value::as_f64).collect()
+        };
+        let mut plateau = Plateau::default();
+        for (number, (value, expected)) in
+            numbers("values").iter().zip(numbers("rates")).enumerate()
+        {
+            plateau = plateau.after(kind, monitor, base, Some(*value));
+            let lr = plateau.lr.unwrap_or(base);
+            assert!(
+                (lr - expected).abs() < 1e-15,
+                "{name} {number}: {lr} {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn training_stops_after_as_many_phases_in_a_row_without_betterment_as_are_forgiven() {
+    let stopping = EarlyStopping {
+        patience: 2,
+        min_delta: 0.1,
+    };
+    let waits = |monitor, values: &[f64]| -> Vec<u64> {
+        let mut stall = Stall::default();
+        let after = |value: &f64| {
+            stall = stall.after(&stopping, monitor, Some(*value));
+            stall.waited
+        };
+        values.iter().map(after).collect()
+    };
+    let loss = [1.0, 0.95, 0.85, 0.8, f64::NAN, 0.7];
+    assert_eq!(waits(Monitor::ValidationLoss, &loss), [0, 1, 0, 1, 2, 0]);
+    let accuracy = [0.5, 0.55, 0.65, 0.4];
+    assert_eq!(waits(Monitor::ValidationAccuracy, &accuracy), [0, 1, 0, 1]);
+}
+
+#[test]
+fn the_words_of_a_watch_tell_every_part_of_it() {
+    let watch = Watch {
+        plateau: Plateau {
+            best: Some(1.0),
+            waited: 1,
+            lr: Some(0.5),
+        },
+        stall: Stall {
+            best: Some(0.0),
+            waited: 2,
+        },
+    };
+    let changed = [
+        Watch::default(),
+        Watch {
+            stall: Stall {
+                best: None,
+                ..watch.stall
+            },
+            ..watch
+        },
+        Watch {
+            stall: Stall {
+                waited: 1,
+                ..watch.stall
+            },
+            ..watch
+        },
+        Watch {
+            plateau: Plateau {
+                waited: 2,
+                ..watch.plateau
+            },
+            ..watch
+        },
+        Watch {
+            plateau: Plateau {
+                lr: Some(0.25),
+                ..watch.plateau
+            },
+            ..watch
+        },
+    ];
+    for other in changed {
+        assert_ne!(other.words(), watch.words(), "{other:?}");
+    }
+}
