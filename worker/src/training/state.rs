@@ -37,6 +37,12 @@ impl Training {
 
     /// Makes the state durable as a checkpoint.
     pub(super) fn save(&self, attempt: AttemptId) -> Result<Digest, Failure> {
+        if !self.engine.parameters().iter().all(|word| word.is_finite()) {
+            return Err(lasting(format!(
+                "step {} has left parameters that are not finite numbers: lower the learning rate or set training.clip_norm; the checkpoints before are kept",
+                self.engine.step()
+            )));
+        }
         let mut chunks: Vec<&[u8]> = Vec::new();
         let sections = [("parameters", self.engine.parameters())];
         let running = [(RUNNING_STATISTICS, self.engine.running_statistics())];

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use collective::{Gang, LocalStep, Node};
 use data::{Batch, Loader, Microbatches, Sampling};
+use engine::Update;
 use spec::metric::{Exact, MetricRow, Timing};
 use spec::rank::{Failure, Report};
 use spec::watch::Watch;
@@ -150,7 +151,6 @@ impl Training {
         let schedule = collective::schedule(gang.share(), batch.present);
         self.compute(&batch, &schedule.steps, &mut times)?;
         let present = batch.present;
-        loader.recycle(batch);
 
         // The fold over the gang.
         let began = Instant::now();
@@ -175,8 +175,18 @@ impl Training {
         let began = Instant::now();
         let step = self.engine.step() + 1;
         let lr = self.calendar.lr(&self.job, &self.watch, step);
-        let result = self.engine.apply(lr);
+        let update = Update {
+            lr,
+            clip: self.job.training.clip,
+        };
+        let result = match self.engine.apply(update) {
+            Err(engine::Error::NotFinite { what }) => {
+                return Err(self.not_finite(what, &batch, gang, operation));
+            }
+            result => result.map_err(|error| of_engine(&error))?,
+        };
         self.commit += 1;
+        loader.recycle(batch);
         times.update_ms = milliseconds(began.elapsed());
         Ok(Applied { result, lr, times })
     }
@@ -275,7 +285,7 @@ impl Training {
             loss: finite(result.loss),
             accuracy: finite(result.accuracy),
             learning_rate: lr,
-            gradient_norm: finite(result.gradient_norm),
+            gradient_norm: finite(Some(result.gradient_norm)),
             parameters_digest,
             validation_loss: validated.and_then(|validated| validated.loss),
             validation_accuracy: validated.and_then(|validated| validated.accuracy),
