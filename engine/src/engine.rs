@@ -1,6 +1,7 @@
 //! The engine: a plan's stages run forward and backward over one microbatch, and committed state moved on by one step.
 
 pub(crate) mod apply;
+pub(crate) mod faults;
 mod fold;
 mod running;
 mod state;
@@ -10,7 +11,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plan::{Mode, Plan, StageKind};
+use plan::{Mode, Plan, Stage, StageKind};
 
 use crate::backend::{Backend, View};
 use crate::cpu::arena::Arena;
@@ -173,7 +174,7 @@ impl<T: Float> Engine<T> {
         Ok(bytemuck::cast_slice(self.device.bytes(view)))
     }
 
-    fn check(&self, x: &[T], samples: usize) -> Result<(), Error> {
+    pub(crate) fn check(&self, x: &[T], samples: usize) -> Result<(), Error> {
         let plan = &self.views.plan;
         if samples > plan.microbatch {
             return Err(Error::Samples {
@@ -205,6 +206,17 @@ impl<T: Float> Engine<T> {
     }
 
     fn forward(&mut self, x: &[T], samples: usize, pass: Pass) {
+        self.forward_until(x, samples, pass, |_, _, _| false);
+    }
+
+    /// Runs forward until `stop` says so after a stage.
+    pub(crate) fn forward_until(
+        &mut self,
+        x: &[T],
+        samples: usize,
+        pass: Pass,
+        mut stop: impl FnMut(&dyn Backend, &Views, &Stage) -> bool,
+    ) {
         let input = self.views.words(self.views.plan.places.input, x.len());
         self.device
             .bytes_mut(input)
@@ -231,6 +243,9 @@ impl<T: Float> Engine<T> {
                 StageKind::Softmax(softmax) => {
                     softmax::forward(device, views, stage, softmax, samples)
                 }
+            }
+            if stop(&*device, views, stage) {
+                return;
             }
         }
     }

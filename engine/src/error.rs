@@ -61,4 +61,10 @@ pub enum Error {
         /// Slots of the plan.
         slots: usize,
     },
+    /// A sum of a step that is no number.
+    #[error("the {what} is not a finite number: lower the learning rate, or clip the gradient")]
+    NotFinite {
+        /// `loss` or `gradient`.
+        what: &'static str,
+    },
 }

@@ -24,7 +24,8 @@ mod record;
 mod reference;
 
 pub use cpu::device_class;
-pub use engine::apply::StepResult;
+pub use engine::apply::{StepResult, Update};
+pub use engine::faults::Fault;
 pub use engine::{Engine, Times};
 pub use error::Error;
 pub use float::Float;

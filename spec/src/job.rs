@@ -98,12 +98,25 @@ pub struct Training {
     pub optimizer: Optimizer,
     /// How the learning rate changes.
     pub lr_schedule: LrSchedule,
+    /// How far a gradient may reach, if not everywhere.
+    pub clip: Option<Clip>,
     /// What validation phases are judged by.
     pub monitor: Monitor,
     /// When training ends before its last step, if it may.
     pub early_stopping: Option<EarlyStopping>,
     /// When the validation rows are evaluated.
     pub validate: Validate,
+}
+
+/// How far the mean gradient of a step may reach: taken after the fold and the division, before the update.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clip {
+    /// Times `min(1, this / (norm + 1e-6))` with the Euclidean norm over all parameters, as PyTorch's `clip_grad_norm_`.
+    /// The gradient norm that is reported is the one before.
+    Norm(f64),
+    /// Each value is cut to at most this far from 0, as PyTorch's `clip_grad_value_`.
+    Value(f64),
 }
 
 /// When training ends.

@@ -1,6 +1,7 @@
 //! Training and evaluation of one rank: from a job and a depot to rows, checkpoints and a final state. Knows no process
 //! and no pipe: a rank process and `trainyard run` use it alike.
 
+mod divergence;
 mod evaluation;
 mod failure;
 mod pace;

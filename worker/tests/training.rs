@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use data::{ChunkSink, CsvOptions, SinkError};
 use spec::job::SplitRef;
-use spec::rank::{Failure, Report};
+use spec::rank::{Failure, FailureKind, Report};
 use spec::{AttemptId, CheckpointManifest, DatasetManifest, Digest, Job, JobId, MetricRow};
 use worker::depot::{Depot, lasting, passing};
 use worker::training::{Done, Training, alone};
@@ -38,14 +38,13 @@ impl ChunkSink for Sink {
 }
 
 impl Memory {
-    /// 90 rows of 3 features in 3 classes, one feature of one row replaced by `odd`.
-    fn new(odd: Option<&str>) -> Arc<Memory> {
+    /// 90 rows of 3 features in 3 classes.
+    fn new() -> Arc<Memory> {
         let mut text = String::from("a,b,c,label\n");
         for row in 0..90u32 {
             let class = row % 3;
             let values = [row * 37 % 11, row * 53 % 13, row * 29 % 7 + 4 * class];
-            let [a, b, c] = values.map(|value| value.to_string());
-            let a = odd.filter(|_| row == 41).map_or(a, str::to_string);
+            let [a, b, c] = values;
             text.push_str(&format!("{a},{b},{c},{class}\n"));
         }
         let mut sink = Sink(BTreeMap::new());
@@ -147,7 +146,7 @@ fn rates(rows: &[MetricRow]) -> Vec<f64> {
 
 #[test]
 fn rows_tell_the_rate_of_a_schedule_and_weights_follow_it() {
-    let depot = Memory::new(None);
+    let depot = Memory::new();
     let scheduled = |schedule: &str| {
         let training = format!("steps = 10\noptimizer.sgd.lr = 0.1\nlr_schedule = {schedule}");
         let (rows, done) = train(&depot, &job("", &training), None, None);
@@ -164,7 +163,7 @@ fn rows_tell_the_rate_of_a_schedule_and_weights_follow_it() {
 
 #[test]
 fn a_plateau_lowers_the_rate_and_a_resumed_run_goes_on_as_if_it_had_not_stopped() {
-    let depot = Memory::new(None);
+    let depot = Memory::new();
     // At such a rate nothing becomes better for long.
     let training = "epochs = 8\noptimizer.sgd.lr = 2.0\n\
                     lr_schedule = { reduce_on_plateau = { patience = 0, factor = 0.5, threshold = 0.1 } }";
@@ -186,7 +185,7 @@ fn a_plateau_lowers_the_rate_and_a_resumed_run_goes_on_as_if_it_had_not_stopped(
 
 #[test]
 fn training_stops_early_where_validation_does_not_become_better_and_leaves_a_checkpoint() {
-    let depot = Memory::new(None);
+    let depot = Memory::new();
     let training = "epochs = 50\noptimizer.sgd.lr = 0.05\nmonitor = \"validation_accuracy\"\n\
                     early_stopping = { patience = 2, min_delta = 0.9 }";
     let job = job("validation = 0.2", training);
@@ -204,4 +203,44 @@ fn training_stops_early_where_validation_does_not_become_better_and_leaves_a_che
     // Going on from there, it has ended already.
     let (rest, again) = train(&depot, &job, Some(&last), None);
     assert_eq!((rest.len(), again.expect("an end")), (0, done));
+}
+
+#[test]
+fn a_value_that_is_no_number_ends_the_job_for_good_with_step_and_place_and_keeps_the_checkpoints() {
+    // Two linear layers at such a rate outgrow every number within a few steps.
+    let depot = Memory::new();
+    let mut job = job("", "epochs = 6\noptimizer.sgd.lr = 1e6");
+    job.model.layers.remove(1);
+    job.checkpoint.every_steps = Some(1);
+    let (rows, done) = train(&depot, &job, None, None);
+    let failure = done.expect_err("no number");
+    assert_eq!(failure.kind, FailureKind::Lasting);
+    let step = rows.len() + 1;
+    let message = failure.message;
+    assert!(
+        message.contains(&format!(
+            "of step {step} is not a finite number, first in the "
+        )),
+        "{message}"
+    );
+    assert!(message.contains(" of layer "), "{message}");
+    assert!(step > 1, "the first step is well");
+    let kept = depot.checkpoints(JobId(1)).unwrap();
+    assert_eq!(kept.len(), rows.len(), "those of the steps before");
+}
+
+#[test]
+fn clipping_changes_the_weights_and_not_the_norm_that_is_reported() {
+    let depot = Memory::new();
+    let run = |clip: &str| {
+        let training = format!("steps = 1\noptimizer.sgd.lr = 0.1\n{clip}");
+        let (rows, done) = train(&depot, &job("", &training), None, None);
+        let norm = rows[0].exact.gradient_norm.expect("a norm");
+        (norm, done.expect("an end").state_digest)
+    };
+    let (free, by_norm, by_value) = (run(""), run("clip_norm = 0.01"), run("clip_value = 0.01"));
+    assert!(free.0 > 0.01);
+    assert_eq!((free.0, free.0), (by_norm.0, by_value.0));
+    assert!(free.1 != by_norm.1 && free.1 != by_value.1 && by_norm.1 != by_value.1);
+    assert_eq!(run("clip_norm = 1000").1, free.1);
 }

@@ -1,6 +1,6 @@
 //! What must not change a bit, and what must agree within rounding.
 
-use engine::Engine;
+use engine::{Engine, Fault};
 use spec::model::LayerKind::{Flatten, GlobalAvgPool, LogSoftmax, Relu, Softmax};
 
 use crate::networks::{
@@ -80,12 +80,8 @@ fn the_number_of_threads_changes_no_bit_of_any_result() {
                 let (x, labels) = network.batch::<f32>(19 - number, number as u64);
                 let result = step(&mut engine, &x, &labels, 0.01);
                 let sums = engine.evaluate(&x, &labels).unwrap();
-                let bits = [
-                    result.loss.unwrap(),
-                    result.gradient_norm.unwrap(),
-                    sums.loss,
-                ]
-                .map(f64::to_bits);
+                let bits =
+                    [result.loss.unwrap(), result.gradient_norm, sums.loss].map(f64::to_bits);
                 seen.push((
                     bits,
                     engine.slot_bytes(0).to_vec(),
@@ -190,7 +186,7 @@ fn a_step_without_samples_has_no_loss_and_a_gradient_of_zero_and_counts() {
             result.samples,
             result.gradient_norm
         ),
-        (None, None, 0, Some(0.0))
+        (None, None, 0, 0.0)
     );
     assert_eq!(engine.step(), 1);
     let decayed: Vec<f32> = before
@@ -201,17 +197,50 @@ fn a_step_without_samples_has_no_loss_and_a_gradient_of_zero_and_counts() {
 }
 
 #[test]
-fn a_nan_in_the_data_reaches_the_loss_and_is_reported_as_absent() {
+fn a_number_that_is_none_stops_the_update_and_is_found_where_it_first_appeared() {
     let network = simple_cnn([1, 8, 8], 4, 6, 4);
     let mut engine = network.engine::<f32>();
     engine.initialize(1);
-    let (mut x, labels) = network.batch::<f32>(4, 1);
+    let (clean, labels) = network.batch::<f32>(4, 1);
+    let before = engine.state_digest(&[]);
+    let refused = |engine: &mut Engine<f32>, x: &[f32]| {
+        engine.train(x, &labels, 0).unwrap();
+        let (slots, record) = engine.fold_views(&[0]);
+        record.copy_from_slice(slots[0]);
+        engine.apply(0.1).expect_err("no number").to_string()
+    };
+    let mut x = clean.clone();
     x[70] = f32::NAN;
-    let result = step(&mut engine, &x, &labels, 0.1);
-    assert_eq!(
-        (result.loss, result.gradient_norm, result.samples),
-        (None, None, 4)
-    );
+    assert!(refused(&mut engine, &x).starts_with("the loss is not a finite number"));
+    assert_eq!(engine.state_digest(&[]), before, "nothing has changed");
+    assert_eq!(engine.forward_fault(&x, 4).unwrap(), Some(Fault::Samples));
+    assert_eq!(engine.forward_fault(&clean, 4).unwrap(), None);
+
+    // The second linear layer overflows; relu, pooling and the first one do not.
+    let [weight, last] = [2, 4].map(|number| engine.plan().parameters[number].words());
+    engine.parameters_mut()[weight].fill(1.0);
+    engine.parameters_mut()[last].fill(3e38);
+    refused(&mut engine, &clean);
+    let fault = engine.forward_fault(&clean, 4).unwrap();
+    assert_eq!(fault, Some(Fault::Output(6)));
+    engine.parameters_mut()[3] = f32::INFINITY;
+    let fault = engine.forward_fault(&clean, 4).unwrap();
+    assert_eq!(fault, Some(Fault::Parameters(0)));
+
+    // A gradient that is none in the layers up to the first linear one.
+    engine.initialize(1);
+    engine.train(&clean, &labels, 0).unwrap();
+    let parameters = engine.plan().parameters.clone();
+    let (slots, record) = engine.fold_views(&[0]);
+    record.copy_from_slice(slots[0]);
+    assert_eq!(engine.gradient_fault(), None);
+    for number in [0, 2] {
+        let at = 4 * parameters[number].words().start;
+        engine.record_bytes_mut()[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    }
+    assert_eq!(engine.gradient_fault(), Some(Fault::Gradient(4)));
+    let error = engine.apply(0.1).expect_err("no number").to_string();
+    assert!(error.starts_with("the gradient is not"), "{error}");
 }
 
 #[test]

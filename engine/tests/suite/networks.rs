@@ -210,10 +210,10 @@ pub fn step<T: Float>(
     engine: &mut Engine<T>,
     x: &[T],
     labels: &[u32],
-    lr: f64,
+    update: impl Into<engine::Update>,
 ) -> engine::StepResult {
     engine.train(x, labels, 0).expect("a microbatch that fits");
     let (slots, record) = engine.fold_views(&[0]);
     record.copy_from_slice(slots[0]);
-    engine.apply(lr)
+    engine.apply(update).expect("finite numbers")
 }

@@ -1,9 +1,9 @@
 //! The optimisers that the reference folder does not have, equal to PyTorch's: tests/fixtures/optimizers.
 
-use engine::{Engine, Float};
+use engine::{Engine, Float, Update};
 use plan::Mode;
 use serde_json::Value;
-use spec::job::Optimizer;
+use spec::job::{Clip, Optimizer};
 
 use crate::networks::{ADAM, ADAMW, Network, SGD, step};
 use crate::pytorch::{F32_MULTIPLE, F64, assert_close, assert_named, fixtures, largest, network};
@@ -52,7 +52,12 @@ fn mlp<T: Float>(network: &Network, engine: &mut Engine<T>) -> (Vec<T>, Vec<u32>
     (x, labels.into_iter().map(|label| label as u32).collect())
 }
 
-fn agrees<T: Float>(name: &str, network: &Network, make: fn(&Network) -> Engine<T>) {
+fn agrees<T: Float>(
+    name: &str,
+    network: &Network,
+    clip: Option<Clip>,
+    make: fn(&Network) -> Engine<T>,
+) {
     let wide = size_of::<T>() == 8;
     let folder = fixtures().join("../optimizers");
     let file = Tensors::open(&folder.join("mlp.f64.safetensors"));
@@ -65,7 +70,14 @@ fn agrees<T: Float>(name: &str, network: &Network, make: fn(&Network) -> Engine<
     let mut engine = make(network);
     let (x, labels) = mlp(network, &mut engine);
     for number in 1..=50 {
-        step(&mut engine, &x, &labels, network.optimizer.lr());
+        let lr = network.optimizer.lr();
+        let result = step(&mut engine, &x, &labels, Update { lr, clip });
+        if name == "clip_norm" {
+            // What PyTorch's clipping returns is the norm before it.
+            let expected = file.get("clip_norm.norms")[number as usize - 1];
+            let allowed = if wide { F64 } else { 1e-5 };
+            assert_close("norm", &[result.gradient_norm], &[expected], allowed);
+        }
         if [1, 10, 50].contains(&number) {
             let flat: Vec<f64> = engine.parameters().iter().map(|word| word.wide()).collect();
             let key = |parameter: &str| format!("{name}.step{number}.{parameter}");
@@ -99,9 +111,29 @@ fn every_optimizer_gives_pytorchs_parameters() {
     ] {
         let mut network = network("mlp");
         network.optimizer = optimizer;
-        agrees::<f64>(name, &network, plain);
-        agrees::<f32>(name, &network, plain);
-        agrees::<f32>(name, &network, fast);
+        agrees::<f64>(name, &network, None, plain);
+        agrees::<f32>(name, &network, None, plain);
+        agrees::<f32>(name, &network, None, fast);
+    }
+}
+
+#[test]
+fn clipped_gradients_are_those_of_pytorch() {
+    let momentum = Optimizer::Sgd {
+        lr: 0.05,
+        momentum: 0.9,
+        nesterov: false,
+        weight_decay: 0.0,
+    };
+    for (name, optimizer, clip) in [
+        ("clip_norm", momentum, Clip::Norm(0.3)),
+        ("clip_value", ADAM, Clip::Value(0.01)),
+    ] {
+        let mut network = network("mlp");
+        network.optimizer = optimizer;
+        agrees::<f64>(name, &network, Some(clip), plain);
+        agrees::<f32>(name, &network, Some(clip), plain);
+        agrees::<f32>(name, &network, Some(clip), fast);
     }
 }
 
@@ -134,7 +166,7 @@ fn the_fast_updates_are_the_plain_ones_bit_for_bit_on_any_number_of_threads() {
                 }
                 let tail = 4 * words + 16;
                 engine.record_bytes_mut()[tail..tail + 8].copy_from_slice(&3u64.to_le_bytes());
-                engine.apply(0.01);
+                engine.apply(0.01).unwrap();
             }
             engine.state_digest(&[])
         };

@@ -35,7 +35,7 @@ fn moved(sizes: &[usize]) -> (Vec<f64>, Vec<f64>) {
     assert_eq!(engine.running_statistics(), [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
     let (slots, record) = engine.fold_views(&[0]);
     record.copy_from_slice(slots[0]);
-    engine.apply(0.1);
+    engine.apply(0.1).expect("finite numbers");
     let means = means.map(|sum| if count > 0.0 { 0.1 * sum / count } else { 0.0 });
     let variances = variances.map(|sum| match varied > 0.0 {
         true => 0.9 + 0.1 * sum / varied,

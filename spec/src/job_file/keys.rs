@@ -20,6 +20,8 @@ pub(super) const TRAINING: &[&str] = &[
     "loss",
     "optimizer",
     "lr_schedule",
+    "clip_norm",
+    "clip_value",
     "monitor",
     "early_stopping",
     "validate",

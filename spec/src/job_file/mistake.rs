@@ -6,7 +6,7 @@ use crate::job_file::expected::Expected;
 use crate::job_file::spelling::{listed, quoted, shown};
 
 /// Lists of known keys up to this length are shown.
-const SHORT: usize = 12;
+const SHORT: usize = 24;
 
 /// All mistakes of a job file, in the order of the file, those of `--set` last.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::job::{Device, Job, Length, Loss, Normalize, Optimizer, Validation};
+use crate::job::{Clip, Device, Job, Length, Loss, Normalize, Optimizer, Validation};
 use crate::model::{Activation, Gelu, Layer, LayerKind, Pair, Size};
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
 use crate::watch::EarlyStopping;
@@ -54,6 +54,11 @@ fn write(out: &mut String, job: &Job) -> std::fmt::Result {
     }
     writeln!(out, "optimizer = {}", optimizer(&training.optimizer))?;
     writeln!(out, "lr_schedule = {}", lr_schedule(&training.lr_schedule))?;
+    match training.clip {
+        Some(Clip::Norm(norm)) => writeln!(out, "clip_norm = {norm:?}")?,
+        Some(Clip::Value(value)) => writeln!(out, "clip_value = {value:?}")?,
+        None => {}
+    }
     writeln!(out, "monitor = \"{}\"", training.monitor.word())?;
     if let Some(EarlyStopping {
         patience,

@@ -45,6 +45,7 @@ drop_last = true
 loss = "cross_entropy"
 optimizer = { sgd = { lr = 1, momentum = 0.9, weight_decay = 1e-4 } }
 lr_schedule = { cosine = { warmup_steps = 100, min_lr = 1e-3 } }
+clip_norm = 5
 monitor = "validation_accuracy"
 early_stopping = { patience = 4, min_delta = 0.01 }
 validate = { every_epochs = 2 }

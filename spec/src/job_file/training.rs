@@ -1,11 +1,11 @@
 //! The `[training]` section.
 
-use crate::job::{Length, Loss, Training, Validate};
+use crate::job::{Clip, Length, Loss, Training, Validate};
 use crate::job_file::field::{Field, Section};
 use crate::job_file::found::Found;
 use crate::job_file::keys;
 use crate::job_file::mistake::Wrong;
-use crate::job_file::optimizer::optimizer;
+use crate::job_file::optimizer::{RATE, optimizer};
 use crate::job_file::schedule::{early_stopping, lr_schedule, monitor};
 use crate::schedule::LrSchedule;
 use crate::watch::Monitor;
@@ -38,6 +38,7 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
         found,
         |field, found| lr_schedule(field, lr, found),
     );
+    let clip = clip(section, found);
     let monitor = section.or("monitor", Monitor::ValidationLoss, found, monitor);
     let early_stopping = section.or("early_stopping", None, found, |field, found| {
         early_stopping(field, found).map(Some)
@@ -61,10 +62,34 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
         loss: loss?,
         optimizer: optimizer?,
         lr_schedule: lr_schedule?,
+        clip: clip?,
         monitor: monitor?,
         early_stopping: early_stopping?,
         validate: validate?,
     })
+}
+
+/// Clipping by norm or by value, not both.
+fn clip(section: &Section<'_>, found: &mut Found) -> Option<Option<Clip>> {
+    let (first, second) = ("clip_norm", "clip_value");
+    let [norm, value] = [first, second].map(|key| {
+        let field = section.get(key)?;
+        Some(field.number(RATE, found))
+    });
+    match (norm, value) {
+        (None, None) => Some(None),
+        (Some(norm), None) => norm.map(|norm| Some(Clip::Norm(norm))),
+        (None, Some(value)) => value.map(|value| Some(Clip::Value(value))),
+        (Some(_), Some(_)) => {
+            let later = section.key_place(first).max(section.key_place(second));
+            let [first, second] = [first, second].map(|key| format!("training.{key}"));
+            found.add(
+                later.unwrap_or(section.place()),
+                Wrong::Exclusive { first, second },
+            );
+            None
+        }
+    }
 }
 
 fn length(section: &Section<'_>, found: &mut Found) -> Option<Length> {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use collective::{Gang, LocalStep, Node};
 use data::{Batch, Loader, Microbatches, Sampling};
+use engine::Update;
 use spec::metric::{Exact, MetricRow, Timing};
 use spec::rank::{Failure, Report};
 use spec::watch::Watch;
@@ -15,7 +16,7 @@ use super::failure::{of_data, of_engine, of_gang};
 use super::pace::Pace;
 use super::session::Training;
 use super::state;
-use crate::depot::passing;
+use crate::depot::{lasting, passing};
 
 /// How long a rank waits for the others. A dead one is seen at once; this is for one that hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -98,6 +99,12 @@ impl Training {
 
     /// Makes the state durable as a checkpoint.
     fn save(&self, attempt: AttemptId) -> Result<Digest, Failure> {
+        if !self.engine.parameters().iter().all(|word| word.is_finite()) {
+            return Err(lasting(format!(
+                "step {} has left parameters that are not finite numbers: lower the learning rate or set training.clip_norm; the checkpoints before are kept",
+                self.engine.step()
+            )));
+        }
         let (sections, chunks) = state::sections(&self.engine);
         let manifest = CheckpointManifest {
             job_id: attempt.job,
@@ -176,7 +183,6 @@ impl Training {
         let schedule = collective::schedule(gang.share(), batch.present);
         self.compute(&batch, &schedule.steps, &mut times)?;
         let present = batch.present;
-        loader.recycle(batch);
 
         // The fold over the gang.
         let began = Instant::now();
@@ -201,8 +207,18 @@ impl Training {
         let began = Instant::now();
         let step = self.engine.step() + 1;
         let lr = self.calendar.lr(&self.job, &self.watch, step);
-        let result = self.engine.apply(lr);
+        let update = Update {
+            lr,
+            clip: self.job.training.clip,
+        };
+        let result = match self.engine.apply(update) {
+            Err(engine::Error::NotFinite { what }) => {
+                return Err(self.not_finite(what, &batch, gang, operation));
+            }
+            result => result.map_err(|error| of_engine(&error))?,
+        };
         self.commit += 1;
+        loader.recycle(batch);
         times.update_ms = milliseconds(began.elapsed());
         Ok(Applied { result, lr, times })
     }
@@ -301,7 +317,7 @@ impl Training {
             loss: finite(result.loss),
             accuracy: finite(result.accuracy),
             learning_rate: lr,
-            gradient_norm: finite(result.gradient_norm),
+            gradient_norm: finite(Some(result.gradient_norm)),
             parameters_digest,
             validation_loss: validated.and_then(|validated| validated.loss),
             validation_accuracy: validated.and_then(|validated| validated.accuracy),

@@ -217,6 +217,14 @@ fn an_unknown_word_is_told_with_the_nearest_one() {
             "30: training.optimizer.sgd.nesterov needs momentum above 0: write momentum = 0.9",
         ),
         (
+            "clip_norm = 1.0\nclip_value = 0.5",
+            "1: training.clip_norm and training.clip_value exclude each other: keep one of them",
+        ),
+        (
+            "clip_norm = 0",
+            "13: training.clip_norm: expected a number above 0.0 and at most 1000000.0, got 0",
+        ),
+        (
             "lr_schedule = \"cosin\"",
             "15: training.lr_schedule: unknown word \"cosin\", did you mean \"cosine\"? (known: constant, linear, step, exponential, cosine, one_cycle, reduce_on_plateau)",
         ),
@@ -368,7 +376,7 @@ fn a_mistake_prints_its_place() {
         texts,
         [
             "line 6, column 1: missing key training.epochs or training.steps: say how long to train",
-            "line 7, column 1: unknown key \"epoch\" in training, did you mean \"epochs\"? (known: epochs, steps, batch_size, microbatches, seed, drop_last, loss, optimizer, lr_schedule, monitor, early_stopping, validate)",
+            "line 7, column 1: unknown key \"epoch\" in training, did you mean \"epochs\"? (known: epochs, steps, batch_size, microbatches, seed, drop_last, loss, optimizer, lr_schedule, clip_norm, clip_value, monitor, early_stopping, validate)",
         ]
     );
 }

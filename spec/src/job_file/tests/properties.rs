@@ -4,8 +4,8 @@ use super::models::model;
 use super::{FULL, SMALL};
 use crate::digest::Digest;
 use crate::job::{
-    Checkpointing, Data, Device, Job, Length, Loss, Normalize, Optimizer, Resources, SplitRef,
-    Training, Validate, Validation,
+    Checkpointing, Clip, Data, Device, Job, Length, Loss, Normalize, Optimizer, Resources,
+    SplitRef, Training, Validate, Validation,
 };
 use crate::job_file::{layer_positions, parse, parse_with, render};
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
@@ -260,6 +260,11 @@ fn training() -> impl Strategy<Value = Training> {
                 loss: Loss::CrossEntropy,
                 optimizer,
                 lr_schedule,
+                clip: loss.then_some(if drop_last {
+                    Clip::Norm(lr_schedule.warmup_steps as f64 / 1e9 + 0.5)
+                } else {
+                    Clip::Value(0.1)
+                }),
                 monitor: if loss {
                     Monitor::ValidationLoss
                 } else {

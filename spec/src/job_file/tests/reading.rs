@@ -1,7 +1,7 @@
 use super::{FULL, SMALL};
 use crate::job::{
-    Checkpointing, Data, Device, Job, Length, Loss, Normalize, Optimizer, Resources, SplitRef,
-    Training, Validate, Validation,
+    Checkpointing, Clip, Data, Device, Job, Length, Loss, Normalize, Optimizer, Resources,
+    SplitRef, Training, Validate, Validation,
 };
 use crate::job_file::{layer_positions, parse, parse_split, render};
 use crate::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
@@ -59,6 +59,7 @@ fn what_is_not_said_has_its_default() {
                 weight_decay: 0.0,
             },
             lr_schedule: LrSchedule::CONSTANT,
+            clip: None,
             monitor: Monitor::ValidationLoss,
             early_stopping: None,
             validate: Validate { every_epochs: 1 },
@@ -135,6 +136,7 @@ fn what_is_said_is_kept() {
                 warmup_steps: 100,
                 kind: ScheduleKind::Cosine { min_lr: 1e-3 },
             },
+            clip: Some(Clip::Norm(5.0)),
             monitor: Monitor::ValidationAccuracy,
             early_stopping: Some(EarlyStopping {
                 patience: 4,
