@@ -140,6 +140,7 @@ fn checkpoint(job: u64, step: u64) -> (CheckpointManifest, Vec<u8>) {
             chunks: vec![Digest::of(&chunk)],
         }],
         state_digest: "d".to_string(),
+        watch: spec::watch::Watch::default(),
     };
     (manifest, chunk)
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::model::Model;
+use crate::monitor::{EarlyStopping, Monitor};
 use crate::schedule::{LrSchedule, Run};
-use crate::watch::{EarlyStopping, Monitor};
 
 /// A job with all defaults filled in; canonical once its datasets carry digests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -13,6 +13,7 @@ pub mod job;
 pub mod job_file;
 pub mod metric;
 pub mod model;
+pub mod monitor;
 pub mod offer;
 pub mod random;
 pub mod rank;

@@ -4,27 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::job::Training;
+use crate::monitor::{EarlyStopping, Monitor};
 use crate::schedule::ScheduleKind;
-
-/// The value that validation phases are judged by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Monitor {
-    /// The mean loss over the validation rows: lower is better.
-    ValidationLoss,
-    /// The share of the validation rows that are classified right: higher is better.
-    ValidationAccuracy,
-}
-
-impl Monitor {
-    /// The word that stands for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Monitor::ValidationLoss => "validation_loss",
-            Monitor::ValidationAccuracy => "validation_accuracy",
-        }
-    }
-}
 
 /// What plateaus have done to a learning rate so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -78,15 +59,6 @@ impl Plateau {
             ..self
         }
     }
-}
-
-/// When training ends before its last step.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct EarlyStopping {
-    /// Validation phases in a row without betterment after which training ends, at least 1.
-    pub patience: u64,
-    /// The least betterment that counts.
-    pub min_delta: f64,
 }
 
 /// How long the monitored value has not become better.

@@ -68,7 +68,7 @@ impl Memory {
     }
 
     fn checkpoint(&self, step: u64) -> CheckpointManifest {
-        let kept = self.kept.lock().unwrap();
+        let kept = self.kept.lock().expect("no panic under it");
         let found = kept.checkpoints.iter().find(|kept| kept.step == step);
         found.expect("a checkpoint").clone()
     }
@@ -80,7 +80,7 @@ impl Depot for Memory {
     }
 
     fn chunk(&self, digest: &Digest) -> Result<Vec<u8>, Failure> {
-        let kept = self.kept.lock().unwrap();
+        let kept = self.kept.lock().expect("no panic under it");
         let chunk = kept.chunks.get(digest).cloned();
         chunk.ok_or_else(|| lasting("no such chunk"))
     }
@@ -91,7 +91,7 @@ impl Depot for Memory {
         chunks: &[&[u8]],
         manifest: &CheckpointManifest,
     ) -> Result<Digest, Failure> {
-        let mut kept = self.kept.lock().unwrap();
+        let mut kept = self.kept.lock().expect("no panic under it");
         for chunk in chunks {
             kept.chunks.insert(Digest::of(chunk), chunk.to_vec());
         }
@@ -103,7 +103,12 @@ impl Depot for Memory {
     }
 
     fn checkpoints(&self, _: JobId) -> Result<Vec<CheckpointManifest>, Failure> {
-        Ok(self.kept.lock().unwrap().checkpoints.clone())
+        Ok(self
+            .kept
+            .lock()
+            .expect("no panic under it")
+            .checkpoints
+            .clone())
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::job::{Clip, Device, Job, Length, Loss, Normalize, Optimizer, Validation};
 use crate::model::{Activation, Gelu, Layer, LayerKind, Pair, Size};
+use crate::monitor::EarlyStopping;
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
-use crate::watch::EarlyStopping;
 
 /// The job as TOML with all defaults written out, which parses back to the same job if the job came from `parse`.
 pub fn render(job: &Job) -> String {

@@ -7,8 +7,8 @@ use crate::job_file::found::Found;
 use crate::job_file::keys;
 use crate::job_file::mistake::Wrong;
 use crate::job_file::optimizer::{NOT_NEGATIVE, RATE, number};
+use crate::monitor::{EarlyStopping, Monitor};
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
-use crate::watch::{EarlyStopping, Monitor};
 
 const MOST_STEPS: u64 = 1_000_000_000_000;
 const MOST_PHASES: u64 = 1_000_000;

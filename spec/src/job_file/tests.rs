@@ -1,5 +1,6 @@
 //! The job files that the tests start from.
 
+mod jobs;
 mod layers;
 mod mistakes;
 mod models;

@@ -7,8 +7,8 @@ use crate::job_file::keys;
 use crate::job_file::mistake::Wrong;
 use crate::job_file::optimizer::{RATE, optimizer};
 use crate::job_file::schedule::{early_stopping, lr_schedule, monitor};
+use crate::monitor::Monitor;
 use crate::schedule::LrSchedule;
-use crate::watch::Monitor;
 
 const MOST_EPOCHS: u32 = 1_000_000;
 const MOST_STEPS: u64 = 1_000_000_000_000;

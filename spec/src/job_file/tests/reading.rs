@@ -5,8 +5,8 @@ use crate::job::{
 };
 use crate::job_file::{layer_positions, parse, parse_split, render};
 use crate::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
+use crate::monitor::{EarlyStopping, Monitor};
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
-use crate::watch::{EarlyStopping, Monitor};
 
 fn split(dataset: &str, split: &str) -> SplitRef {
     SplitRef {

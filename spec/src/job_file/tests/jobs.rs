@@ -1,0 +1,212 @@
+//! Jobs of every kind, for properties.
+
+use proptest::prelude::*;
+
+use super::models::model;
+use crate::digest::Digest;
+use crate::job::{
+    Checkpointing, Clip, Data, Device, Job, Length, Loss, Normalize, Optimizer, Resources,
+    SplitRef, Training, Validate, Validation,
+};
+use crate::monitor::Monitor;
+use crate::schedule::{Every, LrSchedule, ScheduleKind};
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-z0-9][a-z0-9._-]{0,12}"
+}
+
+fn split_ref() -> impl Strategy<Value = SplitRef> {
+    let digest = prop::option::of(any::<[u8; 32]>().prop_map(Digest));
+    (name(), digest, name()).prop_map(|(dataset, digest, split)| SplitRef {
+        dataset,
+        digest,
+        split,
+    })
+}
+
+fn optimizer() -> impl Strategy<Value = Optimizer> {
+    let rate = || prop_oneof![1e-300..1e6, Just(f64::MIN_POSITIVE), Just(1e6), 1e-6..1.0];
+    let decay = || prop_oneof![0.0..1.0, Just(0.0), Just(1.0 - f64::EPSILON)];
+    let weight_decay = || prop_oneof![0.0..1e6, Just(0.0)];
+    prop_oneof![
+        (rate(), decay(), any::<bool>(), weight_decay()).prop_map(
+            |(lr, momentum, nesterov, weight_decay)| Optimizer::Sgd {
+                lr,
+                momentum,
+                nesterov: nesterov && momentum > 0.0,
+                weight_decay
+            }
+        ),
+        (
+            rate(),
+            [decay(), decay()],
+            1e-30..1.0,
+            weight_decay(),
+            any::<bool>()
+        )
+            .prop_map(|(lr, betas, eps, weight_decay, decoupled)| {
+                if decoupled {
+                    Optimizer::AdamW {
+                        lr,
+                        betas,
+                        eps,
+                        weight_decay,
+                    }
+                } else {
+                    Optimizer::Adam {
+                        lr,
+                        betas,
+                        eps,
+                        weight_decay,
+                    }
+                }
+            }),
+        (rate(), decay(), 1e-30..1.0, decay(), weight_decay()).prop_map(
+            |(lr, alpha, eps, momentum, weight_decay)| Optimizer::RmsProp {
+                lr,
+                alpha,
+                eps,
+                momentum,
+                weight_decay
+            }
+        ),
+        (rate(), weight_decay(), 1e-30..1.0, weight_decay()).prop_map(
+            |(lr, lr_decay, eps, weight_decay)| Optimizer::Adagrad {
+                lr,
+                lr_decay,
+                eps,
+                weight_decay
+            }
+        ),
+    ]
+}
+
+fn lr_schedule(lr: f64) -> impl Strategy<Value = LrSchedule> {
+    let share = || prop_oneof![1e-12..1.0, Just(0.5)];
+    let every = prop_oneof![
+        (1u64..1 << 39).prop_map(Every::Steps),
+        (1u32..1_000_000).prop_map(Every::Epochs)
+    ];
+    let kind = prop_oneof![
+        Just(ScheduleKind::Constant),
+        share().prop_map(|end| ScheduleKind::Linear { end }),
+        (every, share()).prop_map(|(every, gamma)| ScheduleKind::Step { every, gamma }),
+        share().prop_map(|gamma| ScheduleKind::Exponential { gamma }),
+        share().prop_map(move |share| ScheduleKind::Cosine { min_lr: share * lr }),
+        (1e-6..1e6, share(), 1.0..1e12, 1.0..1e12).prop_map(
+            |(max_lr, warmup_fraction, div_factor, final_div_factor)| ScheduleKind::OneCycle {
+                max_lr,
+                warmup_fraction,
+                div_factor,
+                final_div_factor
+            }
+        ),
+    ];
+    (0u64..1 << 39, kind).prop_map(|(warmup_steps, kind)| LrSchedule {
+        warmup_steps: match kind {
+            ScheduleKind::OneCycle { .. } => 0,
+            _ => warmup_steps,
+        },
+        kind,
+    })
+}
+
+fn training() -> impl Strategy<Value = Training> {
+    let length = prop_oneof![
+        (1u32..=1_000_000).prop_map(Length::Epochs),
+        (1u64..=1_000_000_000_000).prop_map(Length::Steps)
+    ];
+    let shape = (1u32..=64, 1u32..=4096, any::<prop::sample::Index>());
+    (
+        length,
+        shape,
+        0..=i64::MAX as u64,
+        any::<bool>(),
+        optimizer().prop_flat_map(|optimizer| (Just(optimizer), lr_schedule(optimizer.lr()))),
+        any::<bool>(),
+        1u32..=1_000_000,
+    )
+        .prop_map(
+            |(
+                length,
+                (samples, full, last),
+                seed,
+                drop_last,
+                (optimizer, lr_schedule),
+                loss,
+                every_epochs,
+            )| Training {
+                length,
+                // All microbatches full but the last, which has at least one sample.
+                batch_size: samples * (full - 1) + last.index(samples as usize) as u32 + 1,
+                microbatches: full,
+                seed,
+                drop_last,
+                loss: Loss::CrossEntropy,
+                optimizer,
+                lr_schedule,
+                clip: loss.then_some(if drop_last {
+                    Clip::Norm(lr_schedule.warmup_steps as f64 / 1e9 + 0.5)
+                } else {
+                    Clip::Value(0.1)
+                }),
+                monitor: if loss {
+                    Monitor::ValidationLoss
+                } else {
+                    Monitor::ValidationAccuracy
+                },
+                early_stopping: None,
+                validate: Validate { every_epochs },
+            },
+        )
+}
+
+/// Any job that can be.
+pub(super) fn job() -> impl Strategy<Value = Job> {
+    let validation = prop_oneof![
+        split_ref().prop_map(Validation::Split),
+        (1e-12..1.0).prop_map(Validation::Fraction),
+    ];
+    let normalize =
+        prop::sample::select(vec![Normalize::None, Normalize::Unit, Normalize::Standard]);
+    let data = (split_ref(), prop::option::of(validation), normalize).prop_map(
+        |(train, validation, normalize)| Data {
+            train,
+            validation,
+            normalize,
+        },
+    );
+    let checkpoint = (prop::option::of(1u64..=1_000_000_000_000), 1u32..=1_000_000).prop_map(
+        |(every_steps, keep_last)| Checkpointing {
+            every_steps,
+            keep_last,
+        },
+    );
+    (
+        name(),
+        data,
+        model(),
+        training(),
+        any::<prop::sample::Index>(),
+        1u32..=1024,
+        checkpoint,
+    )
+        .prop_map(
+            |(name, data, model, training, ranks, threads, checkpoint)| {
+                let ranks = ranks.index(training.microbatches as usize) as u32 + 1;
+                let resources = Resources {
+                    device: Device::Cpu,
+                    ranks,
+                    threads,
+                };
+                Job {
+                    name,
+                    data,
+                    model,
+                    training,
+                    resources,
+                    checkpoint,
+                }
+            },
+        )
+}
