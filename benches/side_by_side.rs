@@ -111,7 +111,7 @@ impl Bench {
         self.engine.train(x, labels, 0).expect("a batch that fits");
         let (slots, record) = self.engine.fold_views(&[0]);
         record.copy_from_slice(slots[0]);
-        let result = self.engine.apply(self.lr);
+        let result = self.engine.apply(self.lr).expect("finite numbers");
         std::hint::black_box(self.engine.parameters_digest());
         result.loss.unwrap_or(f64::NAN)
     }

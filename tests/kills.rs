@@ -301,3 +301,48 @@ fn a_silent_worker_loses_its_lease_and_when_it_is_back_its_rank() {
     );
     assert_eq!(yard.exact_rows(&id), expected);
 }
+
+/// A job whose state is more than parameters: running statistics, and what the validation phases so far have decided.
+const WATCHED: &str = r#"
+name = "watched"
+[data]
+train = "digits/train"
+validation = 0.2
+normalize = "unit"
+[model]
+layers = [
+  { conv2d = { filters = 8, kernel = 3, padding = 1 } }, "batch_norm", "silu", { avg_pool2d = 2 },
+  "flatten", "layer_norm", { linear = 32 }, "gelu", { linear = "classes" },
+]
+[training]
+steps = 1200
+batch_size = 256
+clip_norm = 1.0
+optimizer = { adamw = { lr = 1e-3 } }
+lr_schedule = { reduce_on_plateau = { factor = 0.8, patience = 1 } }
+validate = { every_epochs = 5 }
+[checkpoint]
+every_steps = 200
+keep_last = 10
+"#;
+
+#[test]
+fn a_killed_rank_loses_no_running_statistic_and_no_plateau() {
+    let yard = Yard::with_digits(&[1, 1]);
+    let file = yard.file("watched.toml", WATCHED);
+    let expected = yard.run_rows(&file, &[], None);
+    assert_eq!(expected.len(), 1200);
+    let rate = |row: &String| {
+        let lr = row
+            .split(',')
+            .find(|column| column.starts_with("\"learning_rate\":"));
+        lr.expect("a rate").to_string()
+    };
+    let rates: std::collections::BTreeSet<String> = expected.iter().map(rate).collect();
+    assert!(rates.len() > 2, "the plateaus lower the rate: {rates:?}");
+    let id = yard.submit(&file, &["resources.ranks=2"]);
+    yard.until_checkpoint(&id);
+    yard.ranks()[1].signal(Signal::KILL);
+    assert_recovered(&yard, &id, &expected, &[]);
+    yard.json(&["checkpoint", "verify", &id]);
+}

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use crate::yard::{Yard, happened, repository, text, with_set};
 
 /// The layers of the digits job.
-const DIGITS_CNN: &str = r#"{ conv2d = { filters = 12, kernel = 3, padding = 1 } }, "relu", { max_pool2d = 2 },
+pub const DIGITS_CNN: &str = r#"{ conv2d = { filters = 12, kernel = 3, padding = 1 } }, "relu", { max_pool2d = 2 },
   "flatten", { linear = 64 }, "relu", { linear = "classes" }"#;
 
 /// A job on the digits.
-fn job(layers: &str, data: &str, training: &str) -> String {
+pub fn job(layers: &str, data: &str, training: &str) -> String {
     format!(
         "name = \"variant\"\n[data]\ntrain = \"digits/train\"\n{data}\n[model]\nlayers = [{layers}]\n\
          [training]\n{training}\n"
@@ -18,7 +18,7 @@ fn job(layers: &str, data: &str, training: &str) -> String {
 }
 
 /// Rows that could only come from a training: each step once, each with other parameters, and a loss that falls.
-fn assert_trained(rows: &[String], steps: usize) {
+pub fn assert_trained(rows: &[String], steps: usize) {
     assert_eq!(rows.len(), steps);
     for (row, step) in rows.iter().zip(1..) {
         assert_eq!(column(row, "step"), step.to_string(), "{row}");
@@ -31,7 +31,7 @@ fn assert_trained(rows: &[String], steps: usize) {
 }
 
 /// What a row prints for a column.
-fn column(row: &str, key: &str) -> String {
+pub fn column(row: &str, key: &str) -> String {
     let prefix = format!("\"{key}\":");
     let found = row
         .split(',')
@@ -42,7 +42,7 @@ fn column(row: &str, key: &str) -> String {
 }
 
 /// Asserts equality row by row, so that a failure names the first step that differs.
-fn assert_same(rows: &[String], expected: &[String], what: &str) {
+pub fn assert_same(rows: &[String], expected: &[String], what: &str) {
     for (row, expected) in rows.iter().zip(expected) {
         assert_eq!(row, expected, "{what}");
     }

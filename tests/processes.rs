@@ -8,4 +8,5 @@ mod memory;
 mod process;
 mod readme;
 mod refusals;
+mod training;
 mod yard;

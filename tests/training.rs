@@ -1,0 +1,112 @@
+//! Layers with running statistics, schedules, clipping and divergence, from the job file to the rows.
+
+use crate::main_road::{DIGITS_CNN, assert_same, assert_trained, column, job};
+use crate::yard::Yard;
+
+/// Layers with statistics of their own, and the ways of training that look at more than one step.
+const NORMS: &str = r#"{ conv2d = { filters = 8, kernel = 3, padding = 1 } }, "batch_norm", "silu", { avg_pool2d = 2 },
+  "flatten", "layer_norm", { linear = 32 }, "gelu", { linear = "classes" }"#;
+const NORMS_TRAINING: &str = "epochs = 3\nbatch_size = 64\nclip_norm = 0.5\noptimizer = { adamw = { lr = 3e-3 } }\n\
+     lr_schedule = { cosine = { warmup_steps = 5, min_lr = 1e-5 } }";
+
+#[test]
+fn norms_schedule_and_clipping_give_the_same_rows_on_every_way_and_checkpoints_hold_the_statistics()
+{
+    let yard = Yard::with_digits(&[1, 1, 2]);
+    let text = job(
+        NORMS,
+        "validation = 0.2\nnormalize = \"unit\"",
+        NORMS_TRAINING,
+    );
+    let file = yard.file("norms.toml", text);
+    let expected = yard.run_rows(&file, &[], None);
+    assert_trained(&expected, 3 * 23);
+    let rates: Vec<String> = expected
+        .iter()
+        .map(|row| column(row, "learning_rate"))
+        .collect();
+    let rates: Vec<f64> = rates.iter().filter_map(|lr| lr.parse().ok()).collect();
+    assert!(rates[..6].is_sorted_by(|a, b| a < b), "{rates:?}");
+    assert!(rates[5..].is_sorted_by(|a, b| a > b), "{rates:?}");
+    for (ranks, threads) in [(1, 1), (2, 1), (3, 1), (1, 2)] {
+        let set = [
+            format!("resources.ranks={ranks}"),
+            format!("resources.threads={threads}"),
+            "checkpoint.every_steps=23".to_string(),
+        ];
+        let id = yard.submit(&file, &set.each_ref().map(String::as_str));
+        yard.succeeded(&id);
+        let what = format!("{ranks} ranks of {threads} threads");
+        assert_same(&yard.exact_rows(&id), &expected, &what);
+        for step in [46, 69] {
+            let name = format!("{id}@{step}");
+            let evaluate = ["model", "evaluate", &name, "--json"];
+            let row = &expected[step - 1];
+            let (loss, accuracy) = (
+                column(row, "validation_loss"),
+                column(row, "validation_accuracy"),
+            );
+            let as_then = format!("{{\"loss\":{loss},\"accuracy\":{accuracy},\"samples\":359}}");
+            assert_eq!(yard.run(&evaluate).done(), [as_then], "{name}, {what}");
+        }
+    }
+}
+
+#[test]
+fn a_job_that_diverges_fails_with_step_and_layer_and_keeps_the_checkpoints_before() {
+    let yard = Yard::with_digits(&[1, 1]);
+    let training = "steps = 1000\noptimizer = { sgd = { lr = 1e6 } }";
+    let layers = r#""flatten", { linear = 32 }, "silu", { linear = "classes" }"#;
+    let file = yard.file("diverges.toml", job(layers, "", training));
+    let set = ["resources.ranks=2", "checkpoint.every_steps=1"];
+    let id = yard.submit(&file, &set);
+    let waited = yard.run(&["job", "wait", &id]);
+    assert_eq!(waited.code, Some(1), "{waited:?}");
+    let said = waited.stderr;
+    assert!(said.contains("is not a finite number, first in "), "{said}");
+    assert!(said.contains(" of layer "), "{said}");
+    let step = said.split_once(" of step ").expect("a step").1;
+    let step: u64 = step
+        .split(' ')
+        .next()
+        .unwrap_or_default()
+        .parse()
+        .expect("a number");
+    assert!(step > 1, "{said}");
+    let job = yard.json(&["job", "show", &id]);
+    assert_eq!(
+        (&job["state"], &job["attempts"]),
+        (&"failed".into(), &1.into())
+    );
+    let kept = yard.json(&["checkpoint", "verify", &id]);
+    assert_eq!(kept["step"], step - 1, "{said}");
+    let alone = yard.run(&["run", &file]);
+    assert_eq!(alone.code, Some(1), "{alone:?}");
+    assert!(
+        alone.stderr.contains(&format!(" of step {step} ")),
+        "{alone:?}"
+    );
+}
+
+#[test]
+fn a_schedule_that_is_longer_than_the_run_is_refused_before_it_is_queued() {
+    let yard = Yard::with_digits(&[1]);
+    for (schedule, key) in [
+        (
+            "{ cosine = { warmup_steps = 40 } }",
+            "training.lr_schedule.cosine.warmup_steps",
+        ),
+        (
+            "{ step = { every_steps = 40, gamma = 0.1 } }",
+            "training.lr_schedule.step.every_steps",
+        ),
+    ] {
+        let training = format!("steps = 40\nlr_schedule = {schedule}");
+        let file = yard.file("long.toml", job(DIGITS_CNN, "", &training));
+        for command in ["submit", "run"] {
+            let said = yard.run(&[command, &file]).ended(2);
+            assert!(said.contains(key) && said.contains("40"), "{said}");
+        }
+    }
+    assert!(yard.list(&["job", "list"]).is_empty());
+}
