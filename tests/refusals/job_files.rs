@@ -41,7 +41,8 @@ fn a_job_file_is_refused_with_all_its_mistakes_and_their_places() {
             changed("epochs = 1", "epcohs = 1\nepochs = 1"),
             &[
                 "job.toml:7:1: unknown key \"epcohs\" in training, did you mean \"epochs\"? (known: epochs, steps, batch_size, \
-               microbatches, seed, drop_last, loss, optimizer, validate)",
+               microbatches, seed, drop_last, loss, \
+                 optimizer, lr_schedule, clip_norm, clip_value, monitor, early_stopping, validate)",
             ],
         ),
         (
@@ -63,7 +64,8 @@ ranks = 2
                 "job.toml:4:14: data.validation: expected a split as \"dataset/split\", or a fraction of the training rows \
                  above 0 and below 1, got 2",
                 "job.toml:6:11: model.layers[0]: unknown layer \"flaten\", did you mean \"flatten\"? (known: linear, conv2d, \
-                 max_pool2d, relu, flatten)",
+                 max_pool2d, avg_pool2d, global_avg_pool, batch_norm, layer_norm, group_norm, relu, flatten, gelu, silu, \
+                 swish, tanh, sigmoid, leaky_relu, elu, softplus, hardtanh, logsigmoid, softmax, log_softmax)",
                 "job.toml:6:32: model.layers[1].linear: expected a whole number from 1 to 1048576, or \"classes\", got 0",
                 "job.toml:6:48: missing key model.layers[2].conv2d.kernel: expected a whole number from 1 to 1024, or \
                  two of them as [height, width]",
