@@ -13,6 +13,7 @@ use store::Memory;
 use crate::service::machine::Machine;
 use crate::service::rig::{Client, Rig};
 
+mod discovery;
 mod faults;
 mod ledger;
 mod rejoining;

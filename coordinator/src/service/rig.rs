@@ -137,6 +137,11 @@ fn reference(job: &str) -> v1::JobRef {
 }
 
 impl Client {
+    /// The connection, for services that are not Trainyard's own.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     fn jobs(&self) -> JobsClient<Channel> {
         JobsClient::new(self.channel.clone())
     }
