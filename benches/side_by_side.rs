@@ -5,7 +5,7 @@
 use std::io::BufRead;
 use std::time::Instant;
 
-use engine::Engine;
+use engine::{Batch, Engine};
 use plan::{Mode, Request, plan};
 use safetensors::SafeTensors;
 use serde_json::json;
@@ -108,7 +108,9 @@ impl Bench {
     /// A step as a rank of a gang of one takes it, the digest of the parameters included; the loss before it.
     fn step(&mut self, number: usize) -> f64 {
         let (x, labels) = &self.batches[number % self.batches.len()];
-        self.engine.train(x, labels, 0).expect("a batch that fits");
+        self.engine
+            .train(&Batch::classified(x, labels), 0)
+            .expect("a batch that fits");
         let (slots, record) = self.engine.fold_views(&[0]);
         record.copy_from_slice(slots[0]);
         let result = self.engine.apply(self.lr).expect("finite numbers");
@@ -123,7 +125,10 @@ impl Bench {
             .map(|number| self.step(number))
             .collect();
         let (x, labels) = &self.batches[0];
-        let sums = self.engine.evaluate(x, labels).expect("a batch that fits");
+        let sums = self
+            .engine
+            .evaluate(&Batch::classified(x, labels))
+            .expect("a batch that fits");
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "kernels": engine::device_class(),

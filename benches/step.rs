@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use engine::Engine;
+use engine::{Batch, Engine};
 use plan::{Mode, Request, plan};
 use spec::Shape;
 use spec::job::Optimizer;
@@ -227,7 +227,9 @@ fn main() {
 
 /// One step as a rank takes it, the digest included: its loss, and the seconds of its parts.
 fn step(engine: &mut Engine<f32>, x: &[f32], labels: &[u32]) -> (Option<f64>, [f64; 3]) {
-    let times = engine.train(x, labels, 0).expect("a microbatch that fits");
+    let times = engine
+        .train(&Batch::classified(x, labels), 0)
+        .expect("a microbatch that fits");
     let started = Instant::now();
     let (slots, record) = engine.fold_views(&[0]);
     record.copy_from_slice(slots[0]);

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use plan::{Mode, Plan, Stage, StageKind};
 
 use crate::backend::{Backend, View};
+use crate::batch::{Batch, Samples, Targets};
 use crate::cpu::arena::Arena;
 use crate::cpu::device::Cpu;
 use crate::error::Error;
@@ -108,21 +109,21 @@ impl<T: Float> Engine<T> {
     }
 
     /// Runs one microbatch forward and backward and assigns its sums to `slot`: the gradient summed over samples, the
-    /// summed loss, the samples classified right, and the samples. `x: (N, sample)`, one label per sample; N may be 0.
+    /// summed loss, the samples classified right, and the samples, which may be none.
     ///
     /// # Errors
-    /// A plan without training; samples, values or labels that do not fit; no such slot. Nothing has changed then.
-    pub fn train(&mut self, x: &[T], labels: &[u32], slot: usize) -> Result<Times, Error> {
+    /// A plan without training; samples or targets that do not fit; no such slot. Nothing has changed then.
+    pub fn train(&mut self, batch: &Batch<'_, T>, slot: usize) -> Result<Times, Error> {
         let record = self.slot(slot)?;
-        self.check(x, labels.len())?;
-        self.check_labels(labels)?;
+        let samples = self.check(&batch.samples)?;
+        let labels = self.check_targets(&batch.targets, samples)?;
         let pool = Arc::clone(&self.pool);
         Ok(pool.enter(|| {
             let started = Instant::now();
-            self.forward(x, labels.len(), Pass::Train);
+            self.forward(&batch.samples, samples, Pass::Train);
             let sums = cross_entropy::forward_backward(&mut *self.device, &self.views, labels);
             let forward = started.elapsed();
-            self.backward(labels.len(), slot);
+            self.backward(samples, slot);
             let (_, tail) = self.views.record();
             let tail = View {
                 offset: record.offset + tail,
@@ -147,53 +148,61 @@ impl<T: Float> Engine<T> {
         }))
     }
 
-    /// Runs samples forward and sums loss and right answers. `x: (N, sample)`, one label per sample.
+    /// Runs samples forward and sums loss and right answers.
     ///
     /// # Errors
-    /// Samples, values or labels that do not fit.
-    pub fn evaluate(&mut self, x: &[T], labels: &[u32]) -> Result<Sums, Error> {
-        self.check(x, labels.len())?;
-        self.check_labels(labels)?;
+    /// Samples or targets that do not fit.
+    pub fn evaluate(&mut self, batch: &Batch<'_, T>) -> Result<Sums, Error> {
+        let samples = self.check(&batch.samples)?;
+        let labels = self.check_targets(&batch.targets, samples)?;
         let pool = Arc::clone(&self.pool);
         Ok(pool.enter(|| {
-            self.forward(x, labels.len(), Pass::Evaluate);
+            self.forward(&batch.samples, samples, Pass::Evaluate);
             cross_entropy::forward(&mut *self.device, &self.views, labels)
         }))
     }
 
-    /// Runs `samples` forward: `(N, classes)`.
+    /// Runs samples forward: `(N, classes)`.
     ///
     /// # Errors
-    /// Samples or values that do not fit.
-    pub fn logits(&mut self, x: &[T], samples: usize) -> Result<&[T], Error> {
-        self.check(x, samples)?;
+    /// Samples that do not fit.
+    pub fn logits(&mut self, samples: Samples<'_, T>) -> Result<&[T], Error> {
+        let count = self.check(&samples)?;
         let pool = Arc::clone(&self.pool);
-        pool.enter(|| self.forward(x, samples, Pass::Evaluate));
+        pool.enter(|| self.forward(&samples, count, Pass::Evaluate));
         let plan = &self.views.plan;
-        let view = self.views.words(plan.places.logits, samples * plan.classes);
+        let view = self.views.words(plan.places.logits, count * plan.classes);
         Ok(bytemuck::cast_slice(self.device.bytes(view)))
     }
 
-    pub(crate) fn check(&self, x: &[T], samples: usize) -> Result<(), Error> {
+    /// How many samples there are.
+    pub(crate) fn check(&self, samples: &Samples<'_, T>) -> Result<usize, Error> {
+        let Samples::Values(values) = samples;
         let plan = &self.views.plan;
+        let (sample, got) = (plan.input.elements(), values.len());
+        if !got.is_multiple_of(sample) {
+            return Err(Error::Values { sample, got });
+        }
+        let samples = got / sample;
         if samples > plan.microbatch {
             return Err(Error::Samples {
                 samples,
                 microbatch: plan.microbatch,
             });
         }
-        let expected = samples * plan.input.elements();
-        if x.len() != expected {
-            return Err(Error::Values {
-                samples,
-                expected,
-                got: x.len(),
-            });
-        }
-        Ok(())
+        Ok(samples)
     }
 
-    fn check_labels(&self, labels: &[u32]) -> Result<(), Error> {
+    fn check_targets<'a>(&self, targets: &Targets<'a, T>, rows: usize) -> Result<&'a [u32], Error> {
+        let Targets::Classes(labels) = targets else {
+            return Err(Error::TargetKind);
+        };
+        if labels.len() != rows {
+            return Err(Error::Targets {
+                expected: rows,
+                got: labels.len(),
+            });
+        }
         let classes = self.views.plan.classes;
         match labels.iter().position(|&label| label as usize >= classes) {
             Some(position) => Err(Error::Label {
@@ -201,22 +210,23 @@ impl<T: Float> Engine<T> {
                 label: labels[position],
                 classes,
             }),
-            None => Ok(()),
+            None => Ok(labels),
         }
     }
 
-    fn forward(&mut self, x: &[T], samples: usize, pass: Pass) {
-        self.forward_until(x, samples, pass, |_, _, _| false);
+    fn forward(&mut self, samples: &Samples<'_, T>, count: usize, pass: Pass) {
+        self.forward_until(samples, count, pass, |_, _, _| false);
     }
 
     /// Runs forward until `stop` says so after a stage.
     pub(crate) fn forward_until(
         &mut self,
-        x: &[T],
+        values: &Samples<'_, T>,
         samples: usize,
         pass: Pass,
         mut stop: impl FnMut(&dyn Backend, &Views, &Stage) -> bool,
     ) {
+        let Samples::Values(x) = values;
         let input = self.views.words(self.views.plan.places.input, x.len());
         self.device
             .bytes_mut(input)

@@ -33,16 +33,25 @@ pub enum Error {
         /// The most that fit.
         microbatch: usize,
     },
-    /// The values are not those of the samples.
-    #[error("{samples} samples have {expected} values, but {got} were given")]
+    /// The values are not those of whole samples.
+    #[error("a sample has {sample} values, but {got} were given, which are no whole samples")]
     Values {
-        /// Samples given.
-        samples: usize,
-        /// Values that they have.
-        expected: usize,
+        /// Values of a sample.
+        sample: usize,
         /// Values that were given.
         got: usize,
     },
+    /// Not one target for each row of the output.
+    #[error("the output has {expected} targets, but {got} were given")]
+    Targets {
+        /// Targets of the rows of the output.
+        expected: usize,
+        /// Targets that were given.
+        got: usize,
+    },
+    /// Targets of another kind than the loss takes.
+    #[error("the loss takes a class for each row of the output, but values were given")]
+    TargetKind,
     /// A label names no class.
     #[error("sample {position} of the microbatch has label {label}, but there are {classes} classes, 0 to {}", .classes - 1)]
     Label {

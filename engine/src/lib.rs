@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 
 mod backend;
+mod batch;
 #[allow(unsafe_code)]
 mod cpu;
 mod engine;
@@ -23,6 +24,7 @@ mod pool;
 mod record;
 mod reference;
 
+pub use batch::{Batch, Moment, Samples, Targets};
 pub use cpu::device_class;
 pub use engine::apply::{StepResult, Update};
 pub use engine::faults::Fault;

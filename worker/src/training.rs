@@ -4,6 +4,7 @@
 mod divergence;
 mod evaluation;
 mod failure;
+mod microbatch;
 mod pace;
 mod progress;
 mod session;

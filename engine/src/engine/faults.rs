@@ -5,6 +5,7 @@ use std::sync::Arc;
 use plan::Stage;
 
 use crate::backend::Backend;
+use crate::batch::{Batch, Samples};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::float::Float;
@@ -29,12 +30,13 @@ fn finite<T: Float>(words: &[T]) -> bool {
 }
 
 impl<T: Float> Engine<T> {
-    /// Runs samples forward and finds where a number first is not finite; `None`: nowhere. `x: (N, sample)`
+    /// Runs a microbatch forward and finds where a number first is not finite; `None`: nowhere.
     ///
     /// # Errors
-    /// Samples or values that do not fit.
-    pub fn forward_fault(&mut self, x: &[T], samples: usize) -> Result<Option<Fault>, Error> {
-        self.check(x, samples)?;
+    /// Samples that do not fit.
+    pub fn forward_fault(&mut self, batch: &Batch<'_, T>) -> Result<Option<Fault>, Error> {
+        let samples = self.check(&batch.samples)?;
+        let Samples::Values(x) = batch.samples;
         if !finite(x) {
             return Ok(Some(Fault::Samples));
         }
@@ -50,7 +52,7 @@ impl<T: Float> Engine<T> {
             }
             fault.is_some()
         };
-        pool.enter(|| self.forward_until(x, samples, Pass::Train, seen));
+        pool.enter(|| self.forward_until(&batch.samples, samples, Pass::Train, seen));
         Ok(fault)
     }
 

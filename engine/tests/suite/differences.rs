@@ -1,5 +1,6 @@
 //! Gradients against finite differences in f64, through every operation and awkward shapes.
 
+use engine::Batch;
 use spec::model::LayerKind::{self, Flatten, GlobalAvgPool, LogSoftmax, Relu, Softmax};
 
 use crate::networks::{
@@ -16,17 +17,20 @@ fn agrees(input: &[usize], samples: usize, kinds: Vec<LayerKind>) {
     let mut engine = network.engine::<f64>();
     engine.initialize(5);
     let (x, labels) = network.batch::<f64>(samples, 11);
-    engine.train(&x, &labels, 0).unwrap();
+    engine.train(&Batch::classified(&x, &labels), 0).unwrap();
     let gradient = gradient(&engine, 0);
     for index in (0..gradient.len()).step_by(gradient.len().div_ceil(150)) {
         let value = engine.parameters()[index];
         let mut loss_at = |value: f64| {
             engine.parameters_mut()[index] = value;
             if engine.running_statistics().is_empty() {
-                engine.evaluate(&x, &labels).unwrap().loss
+                engine
+                    .evaluate(&Batch::classified(&x, &labels))
+                    .unwrap()
+                    .loss
             } else {
                 // Evaluation would normalise by other statistics.
-                engine.train(&x, &labels, 0).unwrap();
+                engine.train(&Batch::classified(&x, &labels), 0).unwrap();
                 let tail = 2 * engine.plan().tail_offset as usize;
                 f64::from_le_bytes(*engine.slot_bytes(0)[tail..].first_chunk().unwrap())
             }

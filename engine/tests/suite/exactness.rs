@@ -1,6 +1,6 @@
 //! What must not change a bit, and what must agree within rounding.
 
-use engine::{Engine, Fault};
+use engine::{Batch, Engine, Fault, Samples};
 use spec::model::LayerKind::{Flatten, GlobalAvgPool, LogSoftmax, Relu, Softmax};
 
 use crate::networks::{
@@ -79,7 +79,7 @@ fn the_number_of_threads_changes_no_bit_of_any_result() {
             for number in 0..4 {
                 let (x, labels) = network.batch::<f32>(19 - number, number as u64);
                 let result = step(&mut engine, &x, &labels, 0.01);
-                let sums = engine.evaluate(&x, &labels).unwrap();
+                let sums = engine.evaluate(&Batch::classified(&x, &labels)).unwrap();
                 let bits =
                     [result.loss.unwrap(), result.gradient_norm, sums.loss].map(f64::to_bits);
                 seen.push((
@@ -108,11 +108,11 @@ fn what_ran_before_and_which_slot_is_used_change_no_bit() {
         let (x, labels) = network.batch::<f32>(13, 3);
         for (samples, slot) in [(19, 1), (1, 2), (0, 3), (7, 1)] {
             let (x, labels) = network.batch::<f32>(samples, 77);
-            used.train(&x, &labels, slot).unwrap();
-            used.evaluate(&x, &labels).unwrap();
+            used.train(&Batch::classified(&x, &labels), slot).unwrap();
+            used.evaluate(&Batch::classified(&x, &labels)).unwrap();
         }
-        fresh.train(&x, &labels, 0).unwrap();
-        used.train(&x, &labels, 2).unwrap();
+        fresh.train(&Batch::classified(&x, &labels), 0).unwrap();
+        used.train(&Batch::classified(&x, &labels), 2).unwrap();
         assert!(fresh.slot_bytes(0) == used.slot_bytes(2));
     }
 }
@@ -123,11 +123,13 @@ fn the_logits_of_a_sample_do_not_depend_on_the_samples_beside_it() {
         let mut engine = network.engine::<f32>();
         engine.initialize(4);
         let (x, _) = network.batch::<f32>(19, 3);
-        let all = engine.logits(&x, 19).unwrap().to_vec();
+        let all = engine.logits(Samples::Values(&x)).unwrap().to_vec();
         let sample = x.len() / 19;
         for samples in [1, 2, 5, 18] {
             let first = 19 - samples;
-            let some = engine.logits(&x[first * sample..], samples).unwrap();
+            let some = engine
+                .logits(Samples::Values(&x[first * sample..]))
+                .unwrap();
             assert_eq!(some, &all[first * network.classes..]);
         }
     }
@@ -143,14 +145,16 @@ fn eight_microbatches_give_the_gradient_of_one() {
     let (mut whole, mut parts) = (whole.engine::<f32>(), parts.engine::<f32>());
     whole.initialize(2);
     parts.initialize(2);
-    whole.train(&x, &labels, 0).unwrap();
+    whole.train(&Batch::classified(&x, &labels), 0).unwrap();
     let sample = x.len() / 32;
     for part in 0..8 {
         let slot = usize::from(part > 0);
         parts
             .train(
-                &x[part * 4 * sample..(part + 1) * 4 * sample],
-                &labels[part * 4..(part + 1) * 4],
+                &Batch::classified(
+                    &x[part * 4 * sample..(part + 1) * 4 * sample],
+                    &labels[part * 4..(part + 1) * 4],
+                ),
                 slot,
             )
             .unwrap();
@@ -204,7 +208,7 @@ fn a_number_that_is_none_stops_the_update_and_is_found_where_it_first_appeared()
     let (clean, labels) = network.batch::<f32>(4, 1);
     let before = engine.state_digest(&[]);
     let refused = |engine: &mut Engine<f32>, x: &[f32]| {
-        engine.train(x, &labels, 0).unwrap();
+        engine.train(&Batch::classified(x, &labels), 0).unwrap();
         let (slots, record) = engine.fold_views(&[0]);
         record.copy_from_slice(slots[0]);
         engine.apply(0.1).expect_err("no number").to_string()
@@ -213,23 +217,39 @@ fn a_number_that_is_none_stops_the_update_and_is_found_where_it_first_appeared()
     x[70] = f32::NAN;
     assert!(refused(&mut engine, &x).starts_with("the loss is not a finite number"));
     assert_eq!(engine.state_digest(&[]), before, "nothing has changed");
-    assert_eq!(engine.forward_fault(&x, 4).unwrap(), Some(Fault::Samples));
-    assert_eq!(engine.forward_fault(&clean, 4).unwrap(), None);
+    assert_eq!(
+        engine
+            .forward_fault(&Batch::classified(&x, &labels))
+            .unwrap(),
+        Some(Fault::Samples)
+    );
+    assert_eq!(
+        engine
+            .forward_fault(&Batch::classified(&clean, &labels))
+            .unwrap(),
+        None
+    );
 
     // The second linear layer overflows; relu, pooling and the first one do not.
     let [weight, last] = [2, 4].map(|number| engine.plan().parameters[number].words());
     engine.parameters_mut()[weight].fill(1.0);
     engine.parameters_mut()[last].fill(3e38);
     refused(&mut engine, &clean);
-    let fault = engine.forward_fault(&clean, 4).unwrap();
+    let fault = engine
+        .forward_fault(&Batch::classified(&clean, &labels))
+        .unwrap();
     assert_eq!(fault, Some(Fault::Output(6)));
     engine.parameters_mut()[3] = f32::INFINITY;
-    let fault = engine.forward_fault(&clean, 4).unwrap();
+    let fault = engine
+        .forward_fault(&Batch::classified(&clean, &labels))
+        .unwrap();
     assert_eq!(fault, Some(Fault::Parameters(0)));
 
     // A gradient that is none in the layers up to the first linear one.
     engine.initialize(1);
-    engine.train(&clean, &labels, 0).unwrap();
+    engine
+        .train(&Batch::classified(&clean, &labels), 0)
+        .unwrap();
     let parameters = engine.plan().parameters.clone();
     let (slots, record) = engine.fold_views(&[0]);
     record.copy_from_slice(slots[0]);

@@ -1,6 +1,6 @@
 //! The f32 kernels against the plain loops in f64, on random networks.
 
-use engine::Engine;
+use engine::{Batch, Engine, Samples};
 use plan::Mode;
 use proptest::prelude::*;
 use spec::model::LayerKind::{self, Flatten, GlobalAvgPool, Relu, Softmax};
@@ -80,19 +80,23 @@ fn agrees(network: &Network, samples: usize) {
     let (x, labels) = network.batch::<f32>(samples, 5);
     let wide: Vec<f64> = x.iter().map(|&value| f64::from(value)).collect();
     let logits: Vec<f64> = fast
-        .logits(&x, samples)
+        .logits(Samples::Values(&x))
         .unwrap()
         .iter()
         .map(|&value| f64::from(value))
         .collect();
-    assert_close("logit", &logits, plain.logits(&wide, samples).unwrap());
-    fast.train(&x, &labels, 0).unwrap();
-    plain.train(&wide, &labels, 0).unwrap();
+    assert_close(
+        "logit",
+        &logits,
+        plain.logits(Samples::Values(&wide)).unwrap(),
+    );
+    fast.train(&Batch::classified(&x, &labels), 0).unwrap();
+    plain.train(&Batch::classified(&wide, &labels), 0).unwrap();
     assert_close("sum", &statistics(&fast), &statistics(&plain));
     assert_close("gradient", &gradient(&fast, 0), &gradient(&plain, 0));
     let [one, other] = [
-        fast.evaluate(&x, &labels).unwrap(),
-        plain.evaluate(&wide, &labels).unwrap(),
+        fast.evaluate(&Batch::classified(&x, &labels)).unwrap(),
+        plain.evaluate(&Batch::classified(&wide, &labels)).unwrap(),
     ];
     assert_close("loss", &[one.loss], &[other.loss]);
     assert_eq!((one.correct, one.samples), (other.correct, other.samples));

@@ -1,6 +1,6 @@
 //! Networks to test with.
 
-use engine::{Engine, Float};
+use engine::{Batch, Engine, Float};
 use plan::{Mode, Plan, Request, plan};
 use spec::Shape;
 use spec::job::Optimizer;
@@ -212,7 +212,9 @@ pub fn step<T: Float>(
     labels: &[u32],
     update: impl Into<engine::Update>,
 ) -> engine::StepResult {
-    engine.train(x, labels, 0).expect("a microbatch that fits");
+    engine
+        .train(&Batch::classified(x, labels), 0)
+        .expect("a microbatch that fits");
     let (slots, record) = engine.fold_views(&[0]);
     record.copy_from_slice(slots[0]);
     engine.apply(update).expect("finite numbers")

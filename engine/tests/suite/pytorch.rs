@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{Engine, Float};
+use engine::{Batch, Engine, Float, Samples};
 use plan::Mode;
 use serde_json::Value;
 use spec::job::Optimizer;
@@ -246,7 +246,7 @@ fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<T>) 
                 .for_each(|(place, value)| *place = value);
         }
         let logits: Vec<f64> = engine
-            .logits(&x, labels.len())
+            .logits(Samples::Values(&x))
             .unwrap()
             .iter()
             .map(|value| value.wide())
@@ -259,7 +259,7 @@ fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<T>) 
         };
         let expected = file.get(key);
         assert_close(key, &logits, &expected, relative(&expected));
-        engine.train(&x, &labels, 0).unwrap();
+        engine.train(&Batch::classified(&x, &labels), 0).unwrap();
         let gradient: Vec<f64> = gradient(&engine, 0)
             .iter()
             .map(|sum| sum / labels.len() as f64)
@@ -324,7 +324,7 @@ fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<T>) 
             if number == 50 && normalises {
                 let key = format!("{optimizer_name}.step50.eval_out.logits");
                 let expected = file.get(&key);
-                let logits = engine.logits(&x, labels.len()).unwrap();
+                let logits = engine.logits(Samples::Values(&x)).unwrap();
                 let logits: Vec<f64> = logits.iter().map(|value| value.wide()).collect();
                 let allowed = if wide {
                     relative(&expected)

@@ -1,6 +1,6 @@
 //! What does not fit is an error with its facts, never a panic.
 
-use engine::{Engine, Error};
+use engine::{Batch, Engine, Error, Samples, Targets};
 use plan::Mode;
 
 use crate::networks::{Network, classes, simple_cnn};
@@ -13,34 +13,51 @@ fn samples_labels_slots_and_threads_that_do_not_fit_are_refused() {
     let (x, labels) = network.batch::<f32>(4, 1);
     let before = engine.slot_bytes(0).to_vec();
     assert!(matches!(
-        engine.train(&x, &labels, 1),
+        engine.train(&Batch::classified(&x, &labels), 1),
         Err(Error::Slot { slot: 1, slots: 1 })
     ));
     assert!(matches!(
-        engine.train(&x[1..], &labels, 0),
+        engine.train(&Batch::classified(&x[1..], &labels), 0),
         Err(Error::Values {
-            samples: 4,
-            expected: 64,
+            sample: 16,
             got: 63
         })
     ));
     assert!(matches!(
-        engine.train(&x, &[0; 5], 0),
+        engine.train(&Batch::classified(&x, &[0; 5]), 0),
+        Err(Error::Targets {
+            expected: 4,
+            got: 5
+        })
+    ));
+    let (more, five) = network.batch::<f32>(5, 1);
+    assert!(matches!(
+        engine.train(&Batch::classified(&more, &five), 0),
         Err(Error::Samples {
             samples: 5,
             microbatch: 4
         })
     ));
-    let error = engine.train(&x, &[0, 9, 10, 3], 0).unwrap_err();
+    let values = Batch {
+        targets: Targets::Values(&x),
+        ..Batch::classified(&x, &labels)
+    };
+    assert!(matches!(engine.train(&values, 0), Err(Error::TargetKind)));
+    let error = engine
+        .train(&Batch::classified(&x, &[0, 9, 10, 3]), 0)
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "sample 2 of the microbatch has label 10, but there are 10 classes, 0 to 9"
     );
     assert!(matches!(
-        engine.evaluate(&x, &[0, 1, 2, u32::MAX]),
+        engine.evaluate(&Batch::classified(&x, &[0, 1, 2, u32::MAX])),
         Err(Error::Label { position: 3, .. })
     ));
-    assert!(matches!(engine.logits(&x, 3), Err(Error::Values { .. })));
+    assert!(matches!(
+        engine.logits(Samples::Values(&x[1..])),
+        Err(Error::Values { .. })
+    ));
     assert_eq!(engine.slot_bytes(0), before);
     for threads in [0, 2] {
         let plan = network.plan(Mode::Train).unwrap();
@@ -62,15 +79,15 @@ fn a_plan_to_evaluate_evaluates_and_does_not_train() {
         .parameters_mut()
         .copy_from_slice(trains.parameters());
     assert_eq!(
-        evaluates.evaluate(&x, &labels).unwrap(),
-        trains.evaluate(&x, &labels).unwrap()
+        evaluates.evaluate(&Batch::classified(&x, &labels)).unwrap(),
+        trains.evaluate(&Batch::classified(&x, &labels)).unwrap()
     );
     assert_eq!(
-        evaluates.logits(&x, 3).unwrap(),
-        trains.logits(&x, 3).unwrap()
+        evaluates.logits(Samples::Values(&x)).unwrap(),
+        trains.logits(Samples::Values(&x)).unwrap()
     );
     assert!(matches!(
-        evaluates.train(&x, &labels, 0),
+        evaluates.train(&Batch::classified(&x, &labels), 0),
         Err(Error::NotTraining)
     ));
 }

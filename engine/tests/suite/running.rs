@@ -1,6 +1,6 @@
 //! Running statistics: moved by apply alone, once a step, by the count-weighted mean over microbatches.
 
-use engine::Engine;
+use engine::{Batch, Engine, Samples};
 
 use crate::networks::{Network, batch_norm, classes, step};
 
@@ -15,7 +15,7 @@ fn moved(sizes: &[usize]) -> (Vec<f64>, Vec<f64>) {
     for (number, &size) in sizes.iter().enumerate() {
         let (x, labels) = network.batch::<f64>(size, number as u64);
         let slot = usize::from(number > 0);
-        engine.train(&x, &labels, slot).unwrap();
+        engine.train(&Batch::classified(&x, &labels), slot).unwrap();
         if number > 0 {
             engine.add(0, 1);
         }
@@ -67,18 +67,18 @@ fn evaluation_goes_by_them_and_changes_nothing() {
     let mut engine = network.engine::<f32>();
     engine.initialize(1);
     let (x, labels) = network.batch::<f32>(4, 7);
-    let before = engine.logits(&x, 4).unwrap().to_vec();
-    let alone = engine.logits(&x[3..6], 1).unwrap().to_vec();
+    let before = engine.logits(Samples::Values(&x)).unwrap().to_vec();
+    let alone = engine.logits(Samples::Values(&x[3..6])).unwrap().to_vec();
     assert_eq!(alone, before[2..4]);
     let digests = |engine: &Engine<f32>| (engine.parameters_digest(), engine.state_digest(&[]));
     let state = digests(&engine);
-    engine.train(&x, &labels, 0).unwrap();
-    engine.evaluate(&x, &labels).unwrap();
+    engine.train(&Batch::classified(&x, &labels), 0).unwrap();
+    engine.evaluate(&Batch::classified(&x, &labels)).unwrap();
     assert_eq!(digests(&engine), state);
     engine.running_statistics_mut()[0] = 0.5;
     let changed = digests(&engine);
     assert!(changed.0 != state.0 && changed.1 != state.1);
-    assert_ne!(engine.logits(&x, 4).unwrap(), before);
+    assert_ne!(engine.logits(Samples::Values(&x)).unwrap(), before);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use engine::Fault;
 use spec::rank::Failure;
 
 use super::failure::{of_engine, of_gang};
+use super::microbatch;
 use super::session::Training;
 use crate::depot::lasting;
 
@@ -58,9 +59,10 @@ impl Training {
     ) -> Result<Option<Fault>, Failure> {
         let mut mine = None;
         for part in &batch.microbatches {
+            let given = microbatch::of_step(part, &self.job, self.engine.step() + 1);
             let found = self
                 .engine
-                .forward_fault(&part.x, part.labels.len())
+                .forward_fault(&given)
                 .map_err(|error| of_engine(&error))?;
             mine = [mine, found].into_iter().flatten().min();
         }

@@ -15,6 +15,7 @@ use spec::job::SplitRef;
 use spec::rank::Failure;
 
 use super::failure::{of_data, of_engine, of_gang};
+use super::microbatch;
 use super::state;
 use crate::depot::{Depot, DepotChunks, lasting};
 
@@ -77,11 +78,14 @@ pub(super) fn evaluate_rows(
         let mut parts = batch.microbatches.iter();
         for step in &schedule.steps {
             match *step {
-                LocalStep::Compute { microbatch, slot } => {
-                    let part = parts.next().filter(|part| part.number == microbatch);
+                LocalStep::Compute {
+                    microbatch: number,
+                    slot,
+                } => {
+                    let part = parts.next().filter(|part| part.number == number);
                     let part = part.expect("the loader brings the share in order");
                     let sums = engine
-                        .evaluate(&part.x, &part.labels)
+                        .evaluate(&microbatch::of_evaluation(part))
                         .map_err(|error| of_engine(&error))?;
                     slots[slot] = encode(sums);
                 }

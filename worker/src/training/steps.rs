@@ -13,6 +13,7 @@ use tracing::info;
 
 use super::evaluation::{Evaluation, evaluate_rows};
 use super::failure::{of_data, of_engine, of_gang};
+use super::microbatch;
 use super::pace::Pace;
 use super::session::Training;
 use super::state;
@@ -232,12 +233,16 @@ impl Training {
         let mut parts = batch.microbatches.iter();
         for step in steps {
             match *step {
-                LocalStep::Compute { microbatch, slot } => {
-                    let part = parts.next().filter(|part| part.number == microbatch);
+                LocalStep::Compute {
+                    microbatch: number,
+                    slot,
+                } => {
+                    let part = parts.next().filter(|part| part.number == number);
                     let part = part.expect("the loader brings the share in order");
+                    let given = microbatch::of_step(part, &self.job, self.engine.step() + 1);
                     let took = self
                         .engine
-                        .train(&part.x, &part.labels, slot)
+                        .train(&given, slot)
                         .map_err(|error| of_engine(&error))?;
                     times.forward_ms += milliseconds(took.forward);
                     times.backward_ms += milliseconds(took.backward);
