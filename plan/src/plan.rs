@@ -8,6 +8,7 @@ use spec::model::Model;
 use crate::arena;
 use crate::buffers::{self, Buffer, Places, State};
 use crate::error::Error;
+use crate::memory::{self, Memory};
 use crate::op::Op;
 use crate::parameter::{Parameter, Statistic, add_statistics};
 use crate::resolve::{Layer, resolve};
@@ -102,17 +103,6 @@ pub struct Plan {
     pub flops_backward: u64,
 }
 
-/// The memory of a rank.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Memory {
-    /// The engine's one arena.
-    pub arena: u64,
-    /// What lies beside it: loaders, the collective, scratch of libraries.
-    pub host: u64,
-    /// Both.
-    pub total: u64,
-}
-
 /// Plans a model on a batch.
 ///
 /// # Errors
@@ -128,7 +118,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     if let Some(&(what, _)) = numbers.iter().find(|(_, number)| *number == 0) {
         return Err(Error::Zero { what });
     }
-    let (layers, parameters) = resolve(request.model, &request.input, request.classes)?;
+    let (mut layers, parameters) = resolve(request.model, &request.input, request.classes)?;
     let trains = request.mode == Mode::Train;
     if trains && parameters.is_empty() {
         return Err(Error::NothingToTrain);
@@ -177,6 +167,15 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     let total = arena
         .checked_add(request.host_bytes)
         .ok_or(Error::ArenaTooLarge)?;
+    for (stage, bytes) in stages
+        .iter()
+        .zip(memory::stored(&stages, &buffers, &places))
+    {
+        layers[stage.layers.end - 1].memory_bytes = bytes;
+    }
+    let mut kinds = memory::kinds(&stages, &buffers, &places);
+    kinds.unused = arena - kinds.total();
+    kinds.data = request.host_bytes;
     Ok(Plan {
         input: request.input.clone(),
         classes: request.classes,
@@ -203,6 +202,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
             arena,
             host: request.host_bytes,
             total,
+            kinds,
         },
     })
 }

@@ -27,6 +27,11 @@ pub struct Layer {
     pub output: Shape,
     /// Its parameters among the plan's, weight before bias.
     pub parameters: Range<usize>,
+    /// Words of its parameters.
+    pub parameter_count: usize,
+    /// Bytes that a microbatch stores behind it: what it gives, unless it works in place or the next layer takes it along,
+    /// and what its backward pass needs beside that.
+    pub memory_bytes: u64,
     /// Floating-point operations of the forward pass per sample; a multiply-add counts 2.
     pub flops_forward: u64,
     /// Floating-point operations of the backward pass per sample, without the gradient of the data.
@@ -76,6 +81,11 @@ pub(crate) fn resolve(
             kind,
             output,
             parameters: first..parameters.len(),
+            parameter_count: parameters[first..]
+                .iter()
+                .map(|parameter| parameter.words().len())
+                .sum(),
+            memory_bytes: 0,
             flops_forward: cost.flops_forward,
             flops_backward: cost.flops_backward,
             bytes_forward: cost.bytes_forward,

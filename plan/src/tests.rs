@@ -373,4 +373,5 @@ proptest! {
     }
 }
 
+mod memory;
 mod norms;

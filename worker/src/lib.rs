@@ -8,6 +8,7 @@ compile_error!(
 );
 
 pub mod agent;
+pub mod cgroup;
 pub mod client;
 pub mod depot;
 pub mod machine;

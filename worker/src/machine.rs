@@ -5,6 +5,8 @@ use rustix::thread::sched_getaffinity;
 use spec::job::Device;
 use spec::offer::Offer;
 
+use crate::cgroup;
+
 /// The share of the machine's memory that ranks may use, in percent.
 const MEMORY_SHARE: u64 = 90;
 
@@ -40,6 +42,26 @@ pub fn memory_bytes() -> u64 {
     info.totalram as u64 * u64::from(info.mem_unit.max(1))
 }
 
+/// Memory of the machine, or what this process's control groups allow of it, in bytes.
+pub fn usable_bytes() -> u64 {
+    let limit = cgroup::limits().memory_bytes.unwrap_or(u64::MAX);
+    memory_bytes().min(limit)
+}
+
+/// Memory of the machine that programs could take now without swapping, in bytes. `None` where the kernel does not tell.
+pub fn available_bytes() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim()
+        .strip_suffix("kB")?
+        .trim_end()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
+}
+
 /// Memory of this process that is in RAM, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resident {
@@ -63,13 +85,13 @@ pub fn resident() -> Option<Resident> {
     })
 }
 
-/// `threads` thread slots of this machine and a share of its memory that leaves room for `workers` such offers.
+/// `threads` thread slots of this machine and a share of the memory that it may use that leaves room for `workers` such offers.
 pub fn cpu_offer(threads: u32, workers: u32) -> Offer {
     Offer {
         device: Device::Cpu,
         device_class: engine::device_class(),
         threads,
-        memory_bytes: memory_bytes() / 100 * MEMORY_SHARE / u64::from(workers.max(1)),
+        memory_bytes: usable_bytes() / 100 * MEMORY_SHARE / u64::from(workers.max(1)),
     }
 }
 

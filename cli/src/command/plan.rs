@@ -1,8 +1,6 @@
 //! `trainyard plan`
 
 use coordinator::admission::admit;
-use plan::Plan;
-use serde::Serialize;
 use spec::checkpoint::DataFacts;
 use spec::job::SplitRef;
 use worker::client::Remote;
@@ -13,21 +11,11 @@ use crate::arguments;
 use crate::client::Client;
 use crate::local;
 use crate::stop::{Code, Stop};
-use crate::view::{Format, bytes, count, print, table};
+use crate::view::{Format, print};
 
-/// A plan as it is printed.
-#[derive(Serialize)]
-struct Shown<'a> {
-    name: &'a str,
-    batch_size: u32,
-    ranks: u32,
-    /// Steps of the whole job, where the data is known.
-    steps: Option<u64>,
-    flops_per_step: u64,
-    bytes_reduced_per_step: u64,
-    #[serde(flatten)]
-    plan: &'a Plan,
-}
+mod table;
+
+use table::Shown;
 
 /// Plans a job and prints it.
 ///
@@ -76,7 +64,7 @@ pub fn run(options: &arguments::Plan, url: &str, format: Format) -> Result<(), S
     };
     match format {
         Format::Json => format.json(&shown),
-        Format::Table => print(&text(&shown)),
+        Format::Table => print(&shown.text()),
     }
     Ok(())
 }
@@ -116,80 +104,4 @@ pub fn admit_remote(file: &JobFile, url: &str) -> Result<coordinator::admission:
         Refusal::Admission(error) => file.refuse_admission(&error),
         Refusal::Lookup(stop) => stop,
     })
-}
-
-fn text(shown: &Shown<'_>) -> String {
-    let plan = shown.plan;
-    let mut rows = vec![vec![
-        String::new(),
-        "input".to_string(),
-        plan.input.to_string(),
-        String::new(),
-        String::new(),
-    ]];
-    for layer in &plan.layers {
-        let parameters: usize = plan.parameters[layer.parameters.clone()]
-            .iter()
-            .map(|parameter| parameter.words().len())
-            .sum();
-        rows.push(vec![
-            layer.path.clone(),
-            layer.word.to_string(),
-            layer.output.to_string(),
-            count(parameters as u64),
-            count(layer.flops_forward),
-        ]);
-    }
-    let mut text = table(
-        &[
-            "LAYER",
-            "KIND",
-            "OUTPUT",
-            "PARAMETERS",
-            "FORWARD FLOP/SAMPLE",
-        ],
-        &rows,
-    );
-    let steps = shown.steps.map_or_else(|| "-".to_string(), count);
-    let parameters = plan.parameter_count as u64;
-    let summary = [
-        (
-            "parameters",
-            format!("{} ({})", count(parameters), bytes(4 * parameters)),
-        ),
-        (
-            "global batch",
-            format!(
-                "{} in {} microbatches of {}",
-                shown.batch_size, plan.microbatches, plan.microbatch
-            ),
-        ),
-        ("steps", steps),
-        (
-            "FLOP a step",
-            format!("{} forward and backward", count(shown.flops_per_step)),
-        ),
-        (
-            "memory a rank",
-            format!(
-                "{}: arena {}, data and fold {}",
-                bytes(plan.memory.total),
-                bytes(plan.memory.arena),
-                bytes(plan.memory.host)
-            ),
-        ),
-        (
-            "reduced a step",
-            format!(
-                "{} over {} ranks",
-                bytes(shown.bytes_reduced_per_step),
-                shown.ranks
-            ),
-        ),
-    ];
-    text.push('\n');
-    for (key, value) in summary {
-        text.push_str(&format!("{key:<14}  {value}\n"));
-    }
-    text
 }

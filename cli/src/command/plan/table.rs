@@ -1,0 +1,141 @@
+//! A plan as a table for people, and as JSON for programs.
+
+use plan::Plan;
+use serde::Serialize;
+
+use crate::view::{bytes, count, table};
+
+/// A plan as it is printed.
+#[derive(Serialize)]
+pub struct Shown<'a> {
+    pub name: &'a str,
+    pub batch_size: u32,
+    pub ranks: u32,
+    /// Steps of the whole job, where the data is known.
+    pub steps: Option<u64>,
+    pub flops_per_step: u64,
+    pub bytes_reduced_per_step: u64,
+    #[serde(flatten)]
+    pub plan: &'a Plan,
+}
+
+impl Shown<'_> {
+    /// The table and what stands below it.
+    pub fn text(&self) -> String {
+        let header = [
+            "LAYER",
+            "KIND",
+            "OUTPUT",
+            "PARAMETERS",
+            "FORWARD FLOP",
+            "BACKWARD FLOP",
+            "MEMORY",
+        ];
+        let mut text = table(&header, &self.rows());
+        text.push('\n');
+        for (key, value) in self.totals() {
+            text.push_str(&format!("{key:<14}  {value}\n"));
+        }
+        text
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let plan = self.plan;
+        let blank = String::new;
+        let input = vec![
+            blank(),
+            "input".to_string(),
+            plan.input.to_string(),
+            blank(),
+            blank(),
+            blank(),
+            bytes(4 * (plan.input.elements() * plan.microbatch) as u64),
+        ];
+        let layers = plan.layers.iter().map(|layer| {
+            vec![
+                indented(&layer.path),
+                layer.word.to_string(),
+                layer.output.to_string(),
+                count(layer.parameter_count as u64),
+                count(layer.flops_forward),
+                count(layer.flops_backward),
+                bytes(layer.memory_bytes),
+            ]
+        });
+        [input].into_iter().chain(layers).collect()
+    }
+
+    fn totals(&self) -> Vec<(&'static str, String)> {
+        let (plan, kinds) = (self.plan, self.plan.memory.kinds);
+        let parameters = plan.parameter_count as u64;
+        let shares = [
+            ("parameters", kinds.parameters),
+            ("gradients", kinds.gradients),
+            ("optimizer", kinds.optimizer),
+            ("activations", kinds.activations),
+            ("workspace", kinds.workspace),
+            ("data and fold", kinds.data),
+            ("unused", kinds.unused),
+        ];
+        let shares: Vec<String> = shares
+            .into_iter()
+            .filter(|&(_, share)| share > 0)
+            .map(|(name, share)| format!("{name} {}", bytes(share)))
+            .collect();
+        vec![
+            (
+                "parameters",
+                format!(
+                    "{} ({}), all trained",
+                    count(parameters),
+                    bytes(4 * parameters)
+                ),
+            ),
+            (
+                "global batch",
+                format!(
+                    "{} in {} microbatches of {}",
+                    self.batch_size, plan.microbatches, plan.microbatch
+                ),
+            ),
+            ("steps", self.steps.map_or_else(|| "-".to_string(), count)),
+            (
+                "FLOP a sample",
+                format!(
+                    "{} forward, {} backward",
+                    count(plan.flops_forward),
+                    count(plan.flops_backward)
+                ),
+            ),
+            ("FLOP a step", count(self.flops_per_step)),
+            (
+                "memory a rank",
+                format!("{}: {}", bytes(plan.memory.total), shares.join(", ")),
+            ),
+            (
+                "reduced a step",
+                format!(
+                    "{} over {} ranks",
+                    bytes(self.bytes_reduced_per_step),
+                    self.ranks
+                ),
+            ),
+        ]
+    }
+}
+
+/// A layer's path, moved in by how deep it lies: layers of a block are called `3.0`, `3.1` and so on.
+fn indented(path: &str) -> String {
+    "  ".repeat(path.matches('.').count()) + path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_of_a_block_stands_further_in() {
+        assert_eq!(indented("conv1"), "conv1");
+        assert_eq!(indented("3.block.0"), "    3.block.0");
+    }
+}
