@@ -76,6 +76,8 @@ pub enum Command {
     /// Trained models
     #[command(subcommand)]
     Model(Model),
+    /// What this machine has: processor, memory, disk, ports, GPU libraries
+    Doctor(Doctor),
     /// One rank of a job; started by a worker
     #[command(hide = true)]
     Rank,
@@ -186,6 +188,13 @@ pub struct Plan {
     /// Read the datasets from this directory instead of asking the coordinator
     #[arg(long, value_name = "DIR", conflicts_with = "input")]
     pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The data directory whose disk is looked at
+    #[arg(long, value_name = "DIR", default_value = "trainyard-data")]
+    pub data_dir: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod coordinator;
 mod data;
+mod doctor;
 mod evaluate;
 mod job;
 mod job_file;
@@ -70,6 +71,9 @@ pub fn run(arguments: Arguments) -> Result<(), Stop> {
             worker::list(&connect().await?, format).await
         })),
         Command::Plan(options) => plan::run(&options, &url, format),
+        Command::Doctor(options) => talker.block_on(unless_asked(async {
+            doctor::run(&options, &url, format).await
+        })),
         Command::Submit(options) => talker.block_on(unless_asked(async {
             submit::run(&url, &options, format).await
         })),
