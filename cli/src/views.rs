@@ -216,10 +216,7 @@ impl Row for Dataset {
 
 impl Details for Dataset {
     fn lines(&self) -> Vec<(&'static str, String)> {
-        let element = match self.manifest.element {
-            spec::dataset::Element::U8 => "u8",
-            spec::dataset::Element::F32 => "f32",
-        };
+        let element = self.manifest.element.word();
         let mut lines = vec![
             ("name", self.name.clone()),
             ("digest", self.digest.to_string()),

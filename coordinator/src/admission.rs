@@ -25,19 +25,24 @@ pub struct Admitted {
 /// Checks a job against the datasets that `lookup` knows.
 ///
 /// # Errors
-/// An unknown dataset or split, splits that differ, a schedule longer than the run, or a model that does not fit.
+/// An unknown dataset or split, splits that differ, a `sequence_length` that the data does not have or needs, a schedule
+/// longer than the run, or a model that does not fit.
 pub fn admit<E: From<Error>>(
     lookup: impl Fn(&SplitRef) -> Result<DatasetManifest, E>,
     mut job: Job,
 ) -> Result<Admitted, E> {
     let train = resolve(&lookup, &mut job.data.train)?;
     let train_split = split(&train, &job.data.train)?;
-    let mut rows = train_split.rows;
+    let facts = DataFacts::of(&train, &job.data).map_err(Error::from)?;
+    let length = facts.sequence_length();
+    // What the data decides is kept with the job: rows of another split are cut at the same length.
+    job.data.sequence_length = length;
+    let mut rows = train_split.samples(length);
     let mut validation = None;
     match &mut job.data.validation {
         None => {}
         Some(Validation::Fraction(fraction)) => {
-            rows = train_split.training_rows(*fraction);
+            rows = train_split.trained_on(*fraction, length);
             validation = Some((train.clone(), job.data.train.clone()));
         }
         Some(Validation::Split(reference)) => {
@@ -76,10 +81,6 @@ pub fn admit<E: From<Error>>(
             split: split(manifest, reference)?,
         });
     }
-    let facts = DataFacts {
-        shape: train.shape.clone(),
-        classes: train.classes.clone(),
-    };
     let plan = plan::for_job(&job, &facts, &reads).map_err(Error::from)?;
     let request = GangRequest {
         device: job.resources.device,
@@ -103,6 +104,8 @@ fn difference(train: &DatasetManifest, validation: &DatasetManifest) -> Option<&
         Some("shape")
     } else if validation.classes != train.classes {
         Some("classes")
+    } else if validation.tokens != train.tokens {
+        Some("vocabulary")
     } else if validation.element != train.element {
         Some("element type")
     } else {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use spec::checkpoint::UnsuitedLength;
 use spec::schedule::TooLong;
 use spec::{AttemptId, Digest, JobId};
 
@@ -68,9 +69,12 @@ pub enum Error {
         train: String,
         /// The validation split.
         validation: String,
-        /// `shape`, `classes` or `element type`.
+        /// `shape`, `classes`, `vocabulary` or `element type`.
         difference: &'static str,
     },
+    /// A `data.sequence_length` that the data does not have or needs.
+    #[error(transparent)]
+    SequenceLength(#[from] UnsuitedLength),
     /// A schedule that takes at least as long as the run.
     #[error(
         "{key} = {value} is not below the {length} {unit} of the run: lower it, or train for longer",

@@ -111,6 +111,7 @@ fn status(error: &Error) -> Status {
         Error::SplitsDiffer { .. }
         | Error::NoFullBatch { .. }
         | Error::ScheduleTooLong(_)
+        | Error::SequenceLength(_)
         | Error::Plan(_)
         | Error::BadName { .. }
         | Error::MissingChunk { .. }

@@ -30,6 +30,7 @@ fn dataset(chunk: &[u8]) -> DatasetManifest {
         element: Element::U8,
         maximum: 255.0,
         classes: vec!["a".to_string(), "b".to_string()],
+        tokens: None,
         splits: vec![Split {
             name: "train".to_string(),
             rows: 16,
@@ -37,7 +38,8 @@ fn dataset(chunk: &[u8]) -> DatasetManifest {
                 digest: Digest::of(chunk),
                 rows: 16,
             }],
-            labels: Digest::of(LABELS),
+            tokens: None,
+            labels: Some(Digest::of(LABELS)),
             class_counts: vec![8, 8],
             mean: vec![0.5],
             std: vec![0.25],
@@ -130,6 +132,7 @@ fn checkpoint(job: u64, step: u64) -> (CheckpointManifest, Vec<u8>) {
         data: DataFacts {
             shape: Shape::new(vec![1, 2, 2]).expect("a shape"),
             classes: vec!["a".to_string(), "b".to_string()],
+            tokens: None,
         },
         preprocessing: Preprocessing {
             shift: vec![0.0],

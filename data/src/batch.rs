@@ -57,9 +57,13 @@ pub struct Batch {
 pub struct Microbatch {
     /// Its number in the batch.
     pub number: u32,
-    /// Its normalised samples, `(N, C, H, W)`.
+    /// Its normalised samples, `(N, C, H, W)`; empty where the samples are tokens.
     pub x: Vec<f32>,
-    /// The class of each sample.
+    /// Its tokens, packed: step `t` of all samples longer than `t` before step `t + 1`; empty where the samples are values.
+    pub tokens: Vec<u32>,
+    /// How many tokens each sample has, from the longest to the shortest; empty where the samples are values.
+    pub lengths: Vec<u32>,
+    /// The class of each sample, in the order of `lengths`; of a stream the token that follows each of `tokens`.
     pub labels: Vec<u32>,
 }
 
@@ -170,6 +174,7 @@ impl Assembler {
                 number,
                 x: Vec::with_capacity(self.cut.size * self.rows.shape().elements()),
                 labels: Vec::with_capacity(self.cut.size),
+                ..Microbatch::default()
             });
             microbatch.number = number;
             self.rows.gather(

@@ -4,12 +4,13 @@
 //! | --- | --- |
 //! | 0..4 | `TYRC` |
 //! | 4..6 | format version, 1 |
-//! | 6 | element: 0 for u8, 1 for f32 |
+//! | 6 | element: 0 for u8, 1 for f32, 2 for u16, 3 for u32 |
 //! | 7 | 0 |
 //! | 8..12 | rows, at least 1 |
 //! | 12..20 | values of a row, at least 1 |
 //!
-//! Labels are not in it: a split has one labels chunk, bare `u32` words, one a row.
+//! In a dataset of tokens each token is a row of one value. Labels are not in it: a split has one labels chunk, bare `u32`
+//! words, one a row; nor are the lengths of rows of tokens, which lie in such a chunk too.
 
 use spec::dataset::Element;
 
@@ -75,6 +76,8 @@ impl Chunk {
         let element = match element {
             0 => Element::U8,
             1 => Element::F32,
+            2 => Element::U16,
+            3 => Element::U32,
             found => return Err(ChunkFault::Element { found }),
         };
         let rows = u32::from_le_bytes([r0, r1, r2, r3]);
@@ -141,7 +144,13 @@ pub fn encode(element: Element, values: usize, content: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES + content.len());
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&[u8::from(element == Element::F32), 0]);
+    let code = match element {
+        Element::U8 => 0,
+        Element::F32 => 1,
+        Element::U16 => 2,
+        Element::U32 => 3,
+    };
+    bytes.extend_from_slice(&[code, 0]);
     bytes.extend_from_slice(&rows.to_le_bytes());
     bytes.extend_from_slice(&(values as u64).to_le_bytes());
     bytes.extend_from_slice(content);
@@ -215,7 +224,7 @@ mod tests {
                 expected: 1
             }
         );
-        assert_eq!(fault(6, 2), ChunkFault::Element { found: 2 });
+        assert_eq!(fault(6, 4), ChunkFault::Element { found: 4 });
         assert_eq!(
             fault(6, 0),
             ChunkFault::Size {
@@ -267,7 +276,7 @@ mod tests {
         #[test]
         fn no_bytes_make_the_decoder_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..64), begins_well in any::<bool>()) {
             if begins_well && bytes.len() >= 8 {
-                let element = bytes[6] & 1;
+                let element = bytes[6] & 3;
                 bytes[..8].copy_from_slice(&[b'T', b'Y', b'R', b'C', 1, 0, element, 0]);
             }
             if let Ok(chunk) = Chunk::decode(bytes.clone()) {

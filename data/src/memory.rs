@@ -63,7 +63,8 @@ impl Memory {
             name: "train".to_string(),
             rows: u64::from(row),
             chunks,
-            labels: self.keep(encode_labels(&labels)),
+            tokens: None,
+            labels: Some(self.keep(encode_labels(&labels))),
             class_counts: (0..classes)
                 .map(|class| labels.iter().filter(|&&l| l == class).count() as u64)
                 .collect(),
@@ -76,6 +77,7 @@ impl Memory {
             element: Element::U8,
             maximum: 255.0,
             classes: (0..classes).map(|class| class.to_string()).collect(),
+            tokens: None,
             splits: vec![split],
         }
     }

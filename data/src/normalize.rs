@@ -34,6 +34,16 @@ pub fn apply(constants: &Preprocessing, element: Element, bytes: &[u8], out: &mu
                     *out = (f32::from_le_bytes(*word) - shift) * scale;
                 }
             }
+            Element::U16 => {
+                for (out, word) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                    *out = (f32::from(u16::from_le_bytes(*word)) - shift) * scale;
+                }
+            }
+            Element::U32 => {
+                for (out, word) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                    *out = (u32::from_le_bytes(*word) as f32 - shift) * scale;
+                }
+            }
         }
     }
 }

@@ -62,14 +62,18 @@ impl Rows {
             split: split.to_string(),
             number: None,
         };
-        let bytes = fetch(source.as_ref(), &place, &found.labels)?;
-        let labels =
-            decode_labels(&bytes, found.rows, manifest.classes.len()).map_err(|fault| {
-                Error::MalformedChunk {
-                    chunk: place,
-                    fault,
-                }
-            })?;
+        let labels = match &found.labels {
+            None => Vec::new(),
+            Some(digest) => {
+                let bytes = fetch(source.as_ref(), &place, digest)?;
+                decode_labels(&bytes, found.rows, manifest.classes.len()).map_err(|fault| {
+                    Error::MalformedChunk {
+                        chunk: place,
+                        fault,
+                    }
+                })?
+            }
+        };
         let digest = manifest.digest();
         let cache_limit = cache_limit(&layout);
         let chosen = Chosen::new(Arc::new(layout), selection, &labels, &digest);
@@ -276,8 +280,7 @@ impl Inner {
 
 fn other_rows(found: (Element, u32, usize), expected: (Element, u32, usize)) -> ChunkFault {
     let say = |(element, rows, values): (Element, u32, usize)| {
-        let kind = if element == Element::U8 { "u8" } else { "f32" };
-        format!("{rows} rows of {values} {kind} values")
+        format!("{rows} rows of {values} {} values", element.word())
     };
     ChunkFault::Rows {
         found: say(found),

@@ -32,7 +32,8 @@ struct Moments {
 }
 
 impl ChannelSums {
-    /// The sums over rows, each the bytes of `channels` planes of equal length.
+    /// The sums over rows, each the bytes of `channels` planes of equal length. Tokens are numbers of words, which have no
+    /// mean: their sums count nothing.
     pub fn of<'a>(
         element: Element,
         channels: usize,
@@ -41,6 +42,10 @@ impl ChannelSums {
         match element {
             Element::U8 => of_bytes(channels, rows),
             Element::F32 => of_floats(channels, rows),
+            Element::U16 | Element::U32 => ChannelSums {
+                count: 0,
+                channels: Channels::F32(vec![Moments::default(); channels]),
+            },
         }
     }
 

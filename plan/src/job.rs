@@ -37,7 +37,7 @@ pub fn for_job(job: &Job, facts: &DataFacts, reads: &[Reads<'_>]) -> Result<Plan
     plan(&Request {
         model: &job.model,
         input: facts.shape.clone(),
-        classes: facts.classes.len(),
+        classes: facts.class_count(),
         microbatch,
         microbatches: job.training.microbatches,
         optimizer: &job.training.optimizer,

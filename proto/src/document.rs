@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use spec::dataset::{Element, Split, TokenForm};
 use spec::job_file::is_name;
 use spec::{CheckpointManifest, DatasetManifest, Job};
 
@@ -48,37 +49,81 @@ pub fn decode_dataset(json: &str) -> Result<DatasetManifest, Error> {
             "two splits have one name, or one has none that a job file could use",
         );
     }
-    for split in &manifest.splits {
-        if split.rows == 0 || split.chunks.iter().any(|chunk| chunk.rows == 0) {
-            return contradiction("a split or a chunk has no rows");
-        }
-        if split
-            .chunks
-            .iter()
-            .map(|chunk| u64::from(chunk.rows))
-            .sum::<u64>()
-            != split.rows
-        {
-            return contradiction("the rows of a split's chunks do not add up to the split's");
-        }
-        if split.class_counts.len() != manifest.classes.len()
-            || split
-                .class_counts
-                .iter()
-                .try_fold(0u64, |sum, &count| sum.checked_add(count))
-                != Some(split.rows)
-        {
-            return contradiction("the class counts of a split do not add up to its rows");
-        }
-        let channels = manifest.shape.channels();
-        if split.mean.len() != channels || split.std.len() != channels {
-            return contradiction("a split's means or standard deviations are not one a channel");
-        }
+    if let Some(fact) = manifest
+        .splits
+        .iter()
+        .find_map(|split| contradicts(&manifest, split))
+    {
+        return contradiction(fact);
+    }
+    let is_tokens = matches!(manifest.element, Element::U16 | Element::U32);
+    if manifest.tokens.is_some() != is_tokens
+        || manifest.tokens.is_some_and(|tokens| tokens.vocabulary == 0)
+    {
+        return contradiction("it has tokens and no vocabulary, or a vocabulary and no tokens");
     }
     if !(manifest.maximum > 0.0 && manifest.maximum.is_finite()) {
         return contradiction("the maximum is not a positive number");
     }
     Ok(manifest)
+}
+
+/// What a split says that cannot all be true.
+fn contradicts(manifest: &DatasetManifest, split: &Split) -> Option<&'static str> {
+    if split.rows == 0 || split.chunks.iter().any(|chunk| chunk.rows == 0) {
+        return Some("a split or a chunk has no rows");
+    }
+    let lengths = split.tokens.and_then(|tokens| tokens.lengths);
+    let form = split.tokens.map(|_| match lengths {
+        None => TokenForm::Stream,
+        Some(_) => TokenForm::Sequences,
+    });
+    if form != manifest.tokens.map(|tokens| tokens.form) {
+        return Some("a split is not of its dataset's form");
+    }
+    let counted: u64 = split.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum();
+    if counted != split.tokens.map_or(split.rows, |tokens| tokens.count) {
+        return Some("the rows of a split's chunks do not add up to the split's");
+    }
+    if form == Some(TokenForm::Stream) {
+        let is_bare = split.labels.is_none() && split.class_counts.is_empty();
+        if counted != split.rows || !is_bare || !manifest.classes.is_empty() {
+            return Some("a stream has classes, or other rows than tokens");
+        }
+    } else {
+        let sum = split
+            .class_counts
+            .iter()
+            .try_fold(0u64, |sum, &count| sum.checked_add(count));
+        if split.labels.is_none()
+            || split.class_counts.len() != manifest.classes.len()
+            || sum != Some(split.rows)
+        {
+            return Some("the class counts of a split do not add up to its rows");
+        }
+    }
+    if let Some(lengths) = lengths {
+        let ordered = [
+            0,
+            lengths.shortest,
+            lengths.median,
+            lengths.p95,
+            lengths.longest,
+        ];
+        let most = u128::from(split.rows) * u128::from(lengths.longest);
+        if lengths.shortest == 0 || !ordered.is_sorted() || u128::from(counted) > most {
+            return Some("the lengths of a split's rows cannot be");
+        }
+    }
+    let channels = if form.is_some() {
+        0
+    } else {
+        manifest.shape.channels()
+    };
+    if split.mean.len() != channels || split.std.len() != channels {
+        return Some("a split's means or standard deviations are not one a channel");
+    }
+    None
 }
 
 /// A checkpoint's manifest from its JSON, its job checked as a job file is.

@@ -261,3 +261,52 @@ fn a_dataset_whose_numbers_contradict_each_other_is_refused() {
     assert!(decode_dataset(&twice).is_err());
     assert!(decode_dataset(&whole.replace(split, "")).is_err());
 }
+
+#[test]
+fn tokens_that_contradict_each_other_are_refused() {
+    let digest = Digest::of(b"");
+    let stream = format!(
+        r#"{{"kind":"text","shape":[1],"element":"u16","maximum":9.0,"classes":[],
+        "tokens":{{"form":"stream","tokenizer":"{digest}","vocabulary":9}},"splits":[{{"name":"train","rows":8,
+        "tokens":{{"count":8}},"chunks":[{{"digest":"{digest}","rows":8}}],"class_counts":[],"mean":[],"std":[]}}]}}"#
+    );
+    let lengths =
+        format!(r#""lengths":{{"chunk":"{digest}","shortest":2,"median":4,"p95":6,"longest":6}}"#);
+    let sequences = stream
+        .replace("stream", "sequences")
+        .replace(r#""rows":8,"#, r#""rows":2,"#)
+        .replace(r#""count":8"#, &format!(r#""count":8,{lengths}"#))
+        .replace(r#""classes":[]"#, r#""classes":["a","b"]"#)
+        .replace(
+            r#""class_counts":[]"#,
+            &format!(r#""labels":"{digest}","class_counts":[1,1]"#),
+        );
+    for (whole, part, other) in [
+        (&stream, "\"stream\"", "\"sequences\""),
+        (&stream, r#""vocabulary":9"#, r#""vocabulary":0"#),
+        (&stream, r#""element":"u16""#, r#""element":"f32""#),
+        (&stream, r#""count":8"#, r#""count":9"#),
+        (&stream, r#""rows":8,"#, r#""rows":2,"#),
+        (&stream, r#""classes":[]"#, r#""classes":["a"]"#),
+        (&stream, r#""mean":[]"#, r#""mean":[0.0]"#),
+        (&sequences, "\"sequences\"", "\"stream\""),
+        (&sequences, r#""shortest":2"#, r#""shortest":0"#),
+        (&sequences, r#""median":4"#, r#""median":1"#),
+        (
+            &sequences,
+            r#""p95":6,"longest":6"#,
+            r#""p95":3,"longest":3"#,
+        ),
+        (
+            &sequences,
+            r#""class_counts":[1,1]"#,
+            r#""class_counts":[1,2]"#,
+        ),
+        (&sequences, &format!(r#""labels":"{digest}","#), ""),
+    ] {
+        decode_dataset(whole).expect("it is whole");
+        let text = whole.replace(part, other);
+        assert_ne!(&text, whole, "{part}");
+        assert!(decode_dataset(&text).is_err(), "{part} to {other}");
+    }
+}

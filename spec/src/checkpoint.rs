@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::{DatasetManifest, TokenForm};
 use crate::digest::Digest;
 use crate::id::JobId;
-use crate::job::Job;
+use crate::job::{Data, Job};
 use crate::shape::Shape;
 use crate::watch::Watch;
 
@@ -37,10 +38,102 @@ pub struct CheckpointManifest {
 /// What the data tells the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataFacts {
-    /// The shape of one sample.
+    /// The shape of one sample; of tokens the shape of one, `1`.
     pub shape: Shape,
-    /// The class names, by class number.
+    /// The class names, by class number; none where text is one stream.
     pub classes: Vec<String>,
+    /// What the tokens are, where the samples are tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenFacts>,
+}
+
+/// What the model is told of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenFacts {
+    /// Whether every token has the next one as its target, or every sample a class.
+    pub form: TokenForm,
+    /// Different tokens there can be; every token is below it.
+    pub vocabulary: u32,
+    /// The most tokens of a sample, at least 1: of a stream the length of its windows, of rows where they are cut.
+    pub sequence_length: u32,
+    /// The chunk that holds the tokenizer; `None` for a model that is planned without data.
+    pub tokenizer: Option<Digest>,
+}
+
+/// Why a job does not suit the form of its data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnsuitedLength {
+    /// A stream is cut into windows, whose length nobody can guess.
+    #[error(
+        "data.sequence_length is missing: {dataset} is one stream of text, trained on in windows of so many tokens; set it, as in sequence_length = 64"
+    )]
+    Missing {
+        /// The dataset.
+        dataset: String,
+    },
+    /// Samples of a fixed shape cannot be cut.
+    #[error("data.sequence_length: {dataset} is no text, its samples are of {shape}: leave it out")]
+    NoTokens {
+        /// The dataset.
+        dataset: String,
+        /// The shape of its samples.
+        shape: Shape,
+    },
+}
+
+impl DataFacts {
+    /// What a dataset that a job trains on tells the job's model.
+    ///
+    /// # Errors
+    /// A stream without a `data.sequence_length`, or one given where the samples are no tokens.
+    pub fn of(manifest: &DatasetManifest, data: &Data) -> Result<Self, UnsuitedLength> {
+        let dataset = || data.train.dataset.clone();
+        let tokens = match (manifest.tokens, data.sequence_length) {
+            (None, None) => None,
+            (None, Some(_)) => {
+                return Err(UnsuitedLength::NoTokens {
+                    dataset: dataset(),
+                    shape: manifest.shape.clone(),
+                });
+            }
+            (Some(tokens), length) => {
+                let split = manifest.split(&data.train.split);
+                let lengths = split.and_then(|split| split.tokens?.lengths);
+                let length = length.or(lengths.map(|lengths| lengths.longest));
+                let Some(sequence_length) = length else {
+                    return Err(UnsuitedLength::Missing { dataset: dataset() });
+                };
+                Some(TokenFacts {
+                    form: tokens.form,
+                    vocabulary: tokens.vocabulary,
+                    sequence_length,
+                    tokenizer: Some(tokens.tokenizer),
+                })
+            }
+        };
+        Ok(DataFacts {
+            shape: manifest.shape.clone(),
+            classes: manifest.classes.clone(),
+            tokens,
+        })
+    }
+
+    /// How many classes the model tells apart: those of the data, or the vocabulary where the target is the next token.
+    pub fn class_count(&self) -> usize {
+        match self.tokens {
+            Some(TokenFacts {
+                form: TokenForm::Stream,
+                vocabulary,
+                ..
+            }) => vocabulary as usize,
+            _ => self.classes.len(),
+        }
+    }
+
+    /// The most tokens of a sample, where the samples are tokens.
+    pub fn sequence_length(&self) -> Option<u32> {
+        self.tokens.map(|tokens| tokens.sequence_length)
+    }
 }
 
 /// The constants applied to each value: `(x - shift[c]) * scale[c]`, both in f32, by channel.
@@ -71,10 +164,11 @@ impl CheckpointManifest {
         Digest::of(&json)
     }
 
-    /// Every chunk that the checkpoint is made of.
+    /// Every chunk that the checkpoint is made of: its sections, and the tokenizer of its data.
     pub fn chunks(&self) -> impl Iterator<Item = Digest> + '_ {
         self.sections
             .iter()
             .flat_map(|section| section.chunks.iter().copied())
+            .chain(self.data.tokens.and_then(|tokens| tokens.tokenizer))
     }
 }

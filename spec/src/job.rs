@@ -33,8 +33,11 @@ pub struct Data {
     pub train: SplitRef,
     /// The rows validated on, if any.
     pub validation: Option<Validation>,
-    /// What is done to each value before it enters the network.
+    /// What is done to each value before it enters the network; nothing to tokens.
     pub normalize: Normalize,
+    /// The most tokens of a sample: the windows of a stream have so many, and rows of tokens are cut there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence_length: Option<u32>,
 }
 
 /// A split of a dataset: `name/split`, or `name@digest/split`.

@@ -20,6 +20,7 @@ pub mod rank;
 pub mod schedule;
 pub mod shape;
 pub mod state;
+pub mod tokenizer;
 pub mod watch;
 
 pub use checkpoint::CheckpointManifest;

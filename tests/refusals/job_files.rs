@@ -251,6 +251,10 @@ fn a_job_whose_data_is_not_there_or_does_not_go_together_is_refused() {
             "digits/train and other/train differ in shape: one model cannot read both",
         ),
         (
+            changed("[model]", "sequence_length = 32\n[model]"),
+            "data.sequence_length: digits is no text, its samples are of 1x8x8: leave it out",
+        ),
+        (
             changed(
                 "epochs = 1",
                 "epochs = 1\nbatch_size = 5000\ndrop_last = true",

@@ -29,6 +29,7 @@ pub fn run(options: &arguments::Plan, url: &str, format: Format) -> Result<(), S
             let facts = DataFacts {
                 shape: shape.clone(),
                 classes,
+                tokens: None,
             };
             let plan =
                 plan::for_job(&file.job, &facts, &[]).map_err(|error| file.refuse_plan(&error))?;

@@ -148,6 +148,7 @@ fn import(
         element: Element::F32,
         maximum,
         classes,
+        tokens: None,
         splits: vec![split],
     })
 }

@@ -84,6 +84,7 @@ pub fn import_idx(
         element: Element::U8,
         maximum: 255.0,
         classes,
+        tokens: None,
         splits,
     })
 }

@@ -115,8 +115,9 @@ impl<'a> SplitWriter<'a> {
         Ok(Split {
             name: name.to_string(),
             rows: u64::from(self.rows),
+            tokens: None,
             chunks: self.chunks,
-            labels,
+            labels: Some(labels),
             class_counts,
             mean: sums.as_ref().map_or_else(none, ChannelSums::mean),
             std: sums.as_ref().map_or_else(none, ChannelSums::std),

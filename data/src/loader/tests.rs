@@ -53,6 +53,7 @@ fn expected(step: u64, epoch: u64, batch: &[u32], cut: Microbatches, share: &Ran
                 number: number as u32,
                 x,
                 labels,
+                ..Microbatch::default()
             });
         }
     }

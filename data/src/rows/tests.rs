@@ -101,14 +101,14 @@ fn a_split_or_fraction_that_cannot_be_is_refused() {
 fn labels_and_chunks_that_are_not_what_the_manifest_says_are_refused() {
     let memory = Memory::default();
     let mut manifest = memory.dataset(&[2], "1x1x2", 2);
-    manifest.splits[0].labels = memory.keep(encode_labels(&[0, 2]));
+    manifest.splits[0].labels = Some(memory.keep(encode_labels(&[0, 2])));
     assert_eq!(
         refusal(memory, &manifest, "train", Selection::All),
         "the labels chunk of yard/train has label 2 in row 1 (from 0), but there are 2 classes; import the dataset again"
     );
     let memory = Memory::default();
     let mut manifest = memory.dataset(&[2], "1x1x2", 2);
-    memory.spoil(&manifest.splits[0].labels);
+    memory.spoil(&manifest.splits[0].labels.unwrap());
     let message = refusal(memory, &manifest, "train", Selection::All);
     assert!(
         message.starts_with("the labels chunk of yard/train is corrupt: its digest is "),

@@ -13,6 +13,9 @@ const FRACTION: Interval = Interval {
     high: Bound::Open(1.0),
 };
 
+/// The most tokens of a sample.
+const MOST_TOKENS: u32 = 1 << 16;
+
 /// A text that names no split.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{text}\" is not a split: expected dataset/split or dataset@digest/split")]
@@ -68,10 +71,15 @@ pub(super) fn data(section: &Section<'_>, found: &mut Found) -> Option<Data> {
             _ => Normalize::Standard,
         })
     });
+    let sequence_length = section.or("sequence_length", None, found, |field, found| {
+        let length = field.whole(1, u64::from(MOST_TOKENS), found)?;
+        Some(u32::try_from(length).ok())
+    });
     Some(Data {
         train: train?,
         validation: validation?,
         normalize: normalize?,
+        sequence_length: sequence_length?,
     })
 }
 

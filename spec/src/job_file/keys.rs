@@ -8,7 +8,7 @@ pub(super) const TOP: &[&str] = &[
     "resources",
     "checkpoint",
 ];
-pub(super) const DATA: &[&str] = &["train", "validation", "normalize"];
+pub(super) const DATA: &[&str] = &["train", "validation", "normalize", "sequence_length"];
 pub(super) const MODEL: &[&str] = &["layers"];
 pub(super) const TRAINING: &[&str] = &[
     "epochs",

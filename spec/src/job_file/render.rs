@@ -32,6 +32,9 @@ fn write(out: &mut String, job: &Job) -> std::fmt::Result {
         Normalize::Standard => "standard",
     };
     writeln!(out, "normalize = \"{normalize}\"")?;
+    if let Some(length) = job.data.sequence_length {
+        writeln!(out, "sequence_length = {length}")?;
+    }
 
     writeln!(out, "\n[model]\nlayers = [")?;
     for layer in &job.model.layers {

@@ -25,6 +25,7 @@ const FULL: &str = r#"name = "fashion-cnn"
 train = "fashion-mnist/train"
 validation = 0.25
 normalize = "unit"
+sequence_length = 128
 
 [model]
 layers = [

@@ -160,6 +160,14 @@ pub fn evaluate(
         }
     };
     let dataset = depot.dataset(reference)?;
+    let tokenizer = dataset.tokens.map(|tokens| tokens.tokenizer);
+    let expected = manifest.data.tokens.and_then(|tokens| tokens.tokenizer);
+    if tokenizer != expected {
+        return Err(lasting(format!(
+            "{reference} was not split into tokens as the model's data was: import it again beside {}, as another split of it",
+            manifest.job.data.train
+        )));
+    }
     if dataset.shape != manifest.data.shape || dataset.classes != manifest.data.classes {
         return Err(lasting(format!(
             "{reference} has samples of {} in {} classes, the model takes {} in {}",
@@ -182,7 +190,7 @@ pub fn evaluate(
     let request = plan::Request {
         model: &manifest.job.model,
         input: manifest.data.shape.clone(),
-        classes: manifest.data.classes.len(),
+        classes: manifest.data.class_count(),
         microbatch: microbatches.size,
         microbatches: microbatches.count,
         optimizer: &manifest.job.training.optimizer,

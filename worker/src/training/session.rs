@@ -50,10 +50,7 @@ impl Training {
         resume: Option<(JobId, Digest)>,
     ) -> Result<Self, Failure> {
         let train = depot.dataset(&job.data.train)?;
-        let facts = DataFacts {
-            shape: train.shape.clone(),
-            classes: train.classes.clone(),
-        };
+        let facts = DataFacts::of(&train, &job.data).map_err(lasting)?;
         let chunks = Arc::new(DepotChunks(depot.clone()));
         let open = |manifest: &DatasetManifest, reference: &SplitRef, selection| {
             Rows::open(

@@ -29,7 +29,7 @@ fn imported(text: &str) -> (DatasetManifest, Vec<f32>, Vec<u32>) {
         .map(|word| f32::from_le_bytes(*word))
         .collect();
     let labels = decode_labels(
-        &memory.bytes(&split.labels),
+        &memory.bytes(&split.labels.unwrap()),
         split.rows,
         manifest.classes.len(),
     )

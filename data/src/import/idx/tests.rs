@@ -104,7 +104,7 @@ fn a_folder_becomes_train_and_test() {
     let chunk = Chunk::decode(memory.bytes(&train.chunks[0].digest)).unwrap();
     assert_eq!(chunk.row(3), [18, 19, 20, 21, 22, 23]);
     assert_eq!(
-        memory.bytes(&train.labels),
+        memory.bytes(&train.labels.unwrap()),
         [0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0]
     );
     let last = seen.last().unwrap();

@@ -169,11 +169,13 @@ pub(super) fn job() -> impl Strategy<Value = Job> {
     ];
     let normalize =
         prop::sample::select(vec![Normalize::None, Normalize::Unit, Normalize::Standard]);
-    let data = (split_ref(), prop::option::of(validation), normalize).prop_map(
-        |(train, validation, normalize)| Data {
+    let length = prop::option::of(1u32..=65_536);
+    let data = (split_ref(), prop::option::of(validation), normalize, length).prop_map(
+        |(train, validation, normalize, sequence_length)| Data {
             train,
             validation,
             normalize,
+            sequence_length,
         },
     );
     let checkpoint = (prop::option::of(1u64..=1_000_000_000_000), 1u32..=1_000_000).prop_map(

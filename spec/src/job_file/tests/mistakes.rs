@@ -39,7 +39,7 @@ ranks = 2
             r#"job.toml:1:8: name: expected a name of lower-case letters, digits, ".", "_" and "-" that starts with a letter or a digit, at most 128 long, got "Fashion""#,
             r#"job.toml:2:1: unknown key "epochs", did you mean "training.epochs"? (known: name, data, model, training, resources, checkpoint)"#,
             r#"job.toml:4:1: missing key data.train: expected a split as "dataset/split" or "dataset@digest/split""#,
-            r#"job.toml:5:1: unknown key "trian" in data, did you mean "train"? (known: train, validation, normalize)"#,
+            r#"job.toml:5:1: unknown key "trian" in data, did you mean "train"? (known: train, validation, normalize, sequence_length)"#,
             r#"job.toml:6:13: data.normalize: unknown word "standart", did you mean "standard"? (known: none, unit, standard)"#,
             r#"job.toml:10:26: model.layers[0].conv2d.filters: expected a whole number from 1 to 1048576, got 0"#,
             r#"job.toml:10:42: model.layers[0].conv2d.kernel[1]: expected a whole number from 1 to 1024, got 0"#,

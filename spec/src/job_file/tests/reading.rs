@@ -35,6 +35,7 @@ fn what_is_not_said_has_its_default() {
             train: split("digits", "train"),
             validation: None,
             normalize: Normalize::Standard,
+            sequence_length: None,
         },
         model: Model {
             layers: vec![
@@ -85,6 +86,7 @@ fn what_is_said_is_kept() {
             train: split("fashion-mnist", "train"),
             validation: Some(Validation::Fraction(0.25)),
             normalize: Normalize::Unit,
+            sequence_length: Some(128),
         },
         model: Model {
             layers: vec![
