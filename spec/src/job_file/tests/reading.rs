@@ -310,7 +310,7 @@ fn sections_may_be_written_in_every_way_of_toml() {
 
 #[test]
 fn layers_stand_where_they_are_written() {
-    let lines: Vec<usize> = (10..=16).collect();
+    let lines: Vec<usize> = (11..=17).collect();
     let expected: Vec<(usize, usize)> = lines.into_iter().map(|line| (line, 3)).collect();
     assert_eq!(layer_positions(FULL), expected);
     assert_eq!(layer_positions(SMALL), [(5, 11), (5, 22)]);
