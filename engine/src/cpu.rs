@@ -8,6 +8,7 @@ pub(crate) mod device;
 mod functions;
 mod layout;
 mod matmul;
+mod measure;
 mod pointwise;
 mod product;
 mod reduce;
@@ -19,3 +20,4 @@ mod wide_norm;
 mod window;
 
 pub use class::device_class;
+pub use measure::{Layout, product_seconds};

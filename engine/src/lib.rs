@@ -25,7 +25,7 @@ mod record;
 mod reference;
 
 pub use batch::{Batch, Moment, Samples, Targets};
-pub use cpu::device_class;
+pub use cpu::{Layout, device_class, product_seconds};
 pub use engine::apply::{StepResult, Update};
 pub use engine::faults::Fault;
 pub use engine::{Engine, Times};

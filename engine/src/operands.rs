@@ -28,6 +28,8 @@ pub(crate) struct LinearForward {
     pub bias: Option<View>,
     /// `(N, outputs)`
     pub y: View,
+    /// What the plan grants.
+    pub work: View,
 }
 
 /// Operands of a linear stage's backward pass.

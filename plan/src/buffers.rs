@@ -137,7 +137,7 @@ pub(crate) fn lay_out(
         }
         let (forward, backward) = match &stage.kind {
             StageKind::Window(window) => (window.work.forward_words, window.work.backward_words),
-            StageKind::Dense(dense) => (0, dense.work.words),
+            StageKind::Dense(dense) => (dense.work.words, dense.work.words),
             _ => (0, 0),
         };
         if forward > 0 {

@@ -1,23 +1,28 @@
-//! How the products of a linear layer's backward pass are cut into work. Its forward pass needs no workspace: both sides
-//! run along their rows.
+//! What products of matrices need beside their sides: the blocks that the engine cuts them into, and the workspace of linear
+//! layers.
 
 use serde::Serialize;
 
 use crate::op::Linear;
 use crate::window::TILE;
 
-/// Rows of a strip of the right side: with [`TILE`] columns it fills two thirds of a first cache.
-const STRIP_ROWS: usize = 256;
+/// Columns of the left side whose products are summed in one go. Part of a value's order of summation.
+pub const GEMM_DEPTH: usize = 256;
 
-/// Words of workspace of a linear layer's backward pass.
+/// Words of a packed block of the left side: a quarter of a second cache.
+pub const GEMM_BLOCK: usize = 64 << 10;
+
+/// Words of workspace of a product for each of its threads: a block of the left side, and a strip of the right one.
+pub const GEMM_WORDS: usize = GEMM_BLOCK + GEMM_DEPTH * TILE;
+
+/// Words of a right side of `rows` and `columns` that is packed once for many products, if they can be counted.
+pub fn packed_words(rows: usize, columns: usize) -> Option<usize> {
+    columns.checked_next_multiple_of(TILE)?.checked_mul(rows)
+}
+
+/// Words of workspace of a linear layer, the same for both passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct DenseWork {
-    /// Words of the packed gradient of the output, the left side of both products.
-    pub packed: usize,
-    /// Rows of a strip of the right side.
-    pub strip_rows: usize,
-    /// Words of a strip, one per thread.
-    pub strip: usize,
     /// Words of all of it.
     pub words: usize,
 }
@@ -25,20 +30,12 @@ pub struct DenseWork {
 impl DenseWork {
     /// The work of `linear` over microbatches of `samples` on `threads`, if it can be counted.
     pub fn new(linear: &Linear, samples: usize, threads: usize) -> Option<Self> {
-        let packed = samples
-            .checked_mul(linear.outputs)?
-            .checked_next_multiple_of(TILE)?;
-        let strip_rows = STRIP_ROWS.min(samples.max(linear.outputs));
-        let strip = strip_rows * TILE;
-        let words = strip
-            .checked_mul(threads)?
-            .checked_add(packed)
+        for other in [linear.inputs, linear.outputs] {
+            samples.checked_mul(other)?.checked_next_multiple_of(TILE)?;
+        }
+        let words = GEMM_WORDS
+            .checked_mul(threads)
             .filter(|&words| words <= 1 << 44)?;
-        Some(DenseWork {
-            packed,
-            strip_rows,
-            strip,
-            words,
-        })
+        Some(DenseWork { words })
     }
 }

@@ -22,7 +22,7 @@ mod window;
 mod tests;
 
 pub use buffers::{Buffer, Places};
-pub use dense::DenseWork;
+pub use dense::{DenseWork, GEMM_BLOCK, GEMM_DEPTH, GEMM_WORDS, packed_words};
 pub use error::Error;
 pub use job::{Reads, collective_bytes, for_job};
 pub use memory::{Kinds, Memory};

@@ -9,7 +9,7 @@ use crate::job::Device;
 pub struct Offer {
     /// The kind of device.
     pub device: Device,
-    /// The device class, which decides bits and speed: `cpu/x86-v4.1`.
+    /// The device class, which decides bits and speed: `cpu/x86-v4.2`.
     pub device_class: String,
     /// Thread slots.
     pub threads: u32,

@@ -1,9 +1,9 @@
 //! The name of what decides bits and speed on this machine.
 
 /// Counts up whenever a kernel's arithmetic changes, so that gangs never mix two.
-const KERNEL_SET: u32 = 1;
+const KERNEL_SET: u32 = 2;
 
-/// The device class of this machine's CPU: instruction set and kernel set, as in `cpu/x86-v4.1`.
+/// The device class of this machine's CPU: instruction set and kernel set, as in `cpu/x86-v4.2`.
 pub fn device_class() -> String {
     format!("cpu/{}.{KERNEL_SET}", instruction_set())
 }

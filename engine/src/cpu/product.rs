@@ -3,7 +3,11 @@
 //! that it falls into nor its neighbours: an output's bits are the same whatever ran beside it.
 
 pub(crate) mod dots;
+pub(crate) mod gemm;
+pub(crate) mod matrix;
+pub(crate) mod packing;
 pub(crate) mod rows;
+mod tiles;
 
 use pulp::Simd;
 

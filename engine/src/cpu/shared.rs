@@ -27,6 +27,7 @@ impl<'a, T> Shared<'a, T> {
     }
 
     /// Where the whole begins, for parts that are no stretch of it.
+    #[allow(dead_code)] // For `Columns::some`.
     pub fn start(&self) -> *mut T {
         self.start
     }

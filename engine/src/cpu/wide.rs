@@ -1,6 +1,8 @@
 //! Plain loops compiled for the widest instruction set. Each is a type of its own because a closure that is handed to
 //! `pulp` is compiled for the narrowest one unless it happens to be inlined.
 
+use std::ops::Range;
+
 use plan::{AvgPool2d, Conv2d, MaxPool2d, Softmax, Unfolded, Window};
 use pulp::{Simd, WithSimd};
 use spec::model::Activation;
@@ -8,6 +10,7 @@ use spec::model::Activation;
 use crate::backend::{Adagrad, Adam, RmsProp, Sgd};
 use crate::cpu::functions::Quick;
 use crate::cpu::layout;
+use crate::cpu::shared::Shared;
 use crate::reference::{activation, average, pointwise, reduce, softmax, update};
 
 /// `max(x, 0)` in place.
@@ -19,6 +22,53 @@ impl WithSimd for Relu<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
         pointwise::relu(self.0);
+    }
+}
+
+/// Rows whose sums are taken in one go.
+const SUM_ROWS: usize = 64;
+
+/// Columns whose sums are taken in one go.
+pub(crate) const SUM_COLUMNS: usize = 128;
+
+/// A relu's gradient in place, and the sums of some columns of it. Rows are summed by stretches of [`SUM_ROWS`], each from 0.
+pub(crate) struct ColumnSums<'a> {
+    /// What the relu gave; empty where there is none.
+    pub y: &'a [f32],
+    /// `(rows, pitch)`; nobody else touches its `columns` meanwhile.
+    pub gradient: Shared<'a, f32>,
+    pub rows: usize,
+    pub pitch: usize,
+    /// At most [`SUM_COLUMNS`].
+    pub columns: Range<usize>,
+    /// One per column; none if they are not asked for.
+    pub sums: &'a mut [f32],
+}
+
+impl WithSimd for ColumnSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        self.sums.fill(0.0);
+        for first in (0..self.rows).step_by(SUM_ROWS) {
+            let mut sums = [0.0; SUM_COLUMNS];
+            for row in first..self.rows.min(first + SUM_ROWS) {
+                let range =
+                    row * self.pitch + self.columns.start..row * self.pitch + self.columns.end;
+                // SAFETY: the columns are this call's own.
+                let gradient = unsafe { self.gradient.part(range.clone()) };
+                if !self.y.is_empty() {
+                    pointwise::mask(&self.y[range], gradient);
+                }
+                for (sum, value) in sums.iter_mut().zip(&*gradient) {
+                    *sum += value;
+                }
+            }
+            for (sum, more) in self.sums.iter_mut().zip(sums) {
+                *sum += more;
+            }
+        }
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn forward(
             weight,
             bias,
             y: batch.y,
+            work: views.buffer(stage.forward_work.expect("a linear layer has workspace")),
         },
     );
 }

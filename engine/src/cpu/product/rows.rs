@@ -54,6 +54,7 @@ pub(crate) enum Start<'a> {
     Zero,
     /// At one value per row.
     Bias(&'a [f32]),
+    #[allow(dead_code)] // For sums over more channels than one go takes.
     /// At what the output holds: the product goes on where it stopped, to the same bits.
     Output,
 }
@@ -84,6 +85,7 @@ impl<'a> Columns<'a> {
     ///
     /// # Safety
     /// `start` points to such a matrix, which outlives `'a`, and nobody else touches these columns meanwhile.
+    #[allow(dead_code)] // As above.
     pub unsafe fn some(start: *mut f32, rows: usize, pitch: usize, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= pitch);
         Columns {
