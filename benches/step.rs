@@ -7,7 +7,7 @@ use engine::{Batch, Engine};
 use plan::{Mode, Request, plan};
 use spec::Shape;
 use spec::job::Optimizer;
-use spec::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
+use spec::model::{BatchNorm, Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
 use spec::random::{Purpose, Stream};
 
 /// Seconds that each measurement runs, and how many are taken: the median counts.
@@ -30,6 +30,13 @@ fn pool() -> LayerKind {
         kernel: Pair::both(2),
         stride: Pair::both(2),
         padding: Pair::both(0),
+    })
+}
+
+fn norm() -> LayerKind {
+    LayerKind::BatchNorm(BatchNorm {
+        eps: 1e-5,
+        momentum: 0.1,
     })
 }
 
@@ -90,6 +97,32 @@ fn networks() -> Vec<Network> {
                 conv(64),
                 Relu,
                 conv(64),
+                Relu,
+                pool(),
+                Flatten,
+                linear(Count(128)),
+                Relu,
+                linear(Classes),
+            ],
+        },
+        Network {
+            name: "norm-fashion-cnn",
+            input: vec![1, 28, 28],
+            batch: 64,
+            optimizer: sgd,
+            layers: vec![
+                conv(32),
+                norm(),
+                Relu,
+                conv(32),
+                norm(),
+                Relu,
+                pool(),
+                conv(64),
+                norm(),
+                Relu,
+                conv(64),
+                norm(),
                 Relu,
                 pool(),
                 Flatten,
