@@ -8,7 +8,7 @@ use spec::model::Activation;
 pub(crate) use crate::operands::{
     Adagrad, AdagradOperands, Adam, AdamOperands, BatchNormBackward, BatchNormForward, Gradient,
     GroupNormBackward, GroupNormForward, LinearBackward, LinearForward, RmsProp, RmsPropOperands,
-    Sgd, SgdOperands, View, WindowBackward, WindowForward,
+    Sgd, SgdOperands, View, WindowBackward, WindowForward, WindowNormBackward, WindowNormForward,
 };
 
 /// All families.
@@ -46,11 +46,11 @@ pub(crate) trait MatMul {
 
 /// Windows that slide over height and width.
 pub(crate) trait Windows {
-    /// A convolution, and the relu and pooling of its stage.
+    /// A convolution, and the norm, the relu and the pooling of its stage.
     fn window_forward(&mut self, window: &Window, samples: usize, at: WindowForward);
 
-    /// The gradients of weight and bias, and of the input where it is asked for. Where the stage has a relu, the gradient
-    /// of its output is first set to 0 in place wherever the output is at most 0.
+    /// The gradients of weight and bias, of the norm's where the stage has one, and of the input where it is asked for. Where
+    /// the stage has a relu, the gradient of its output is first set to 0 in place wherever the output is at most 0.
     fn window_backward(&mut self, window: &Window, samples: usize, at: WindowBackward);
 
     /// The largest value of each window, and where in the window it stood; the first of equals, and NaN before all.

@@ -4,11 +4,13 @@
 pub(crate) mod arena;
 mod channel;
 mod class;
+mod convolution;
 pub(crate) mod device;
 mod functions;
 mod layout;
 mod matmul;
 mod measure;
+mod normed;
 mod pointwise;
 mod product;
 mod reduce;

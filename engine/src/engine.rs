@@ -234,7 +234,9 @@ impl<T: Float> Engine<T> {
         let (device, views) = (&mut *self.device, &self.views);
         for stage in &views.plan.stages {
             match &stage.kind {
-                StageKind::Window(window) => conv2d::forward(device, views, stage, window, samples),
+                StageKind::Window(window) => {
+                    conv2d::forward(device, views, stage, window, samples, pass)
+                }
                 StageKind::Dense(dense) => linear::forward(device, views, stage, dense, samples),
                 StageKind::Pool(pool) => max_pool2d::forward(device, views, stage, pool, samples),
                 StageKind::Average(pool) => {

@@ -66,8 +66,65 @@ pub(crate) struct WindowForward {
     pub y: View,
     /// Like `y`, where the stage pools and a backward pass follows.
     pub indices: Option<View>,
+    /// The norm behind the convolution, where the stage has one.
+    pub norm: Option<WindowNormForward>,
     /// What the plan grants.
     pub work: View,
+}
+
+/// Operands of the norm behind a convolution, forward.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WindowNormForward {
+    /// `(filters)`
+    pub weight: View,
+    /// `(filters)`
+    pub bias: View,
+    /// `(2, filters)`: means, then biased variances; found and written where the norm is over the microbatch, else read.
+    pub statistics: View,
+    /// What the convolution gives, `(N, filters, H', W')`, where the norm is over the microbatch; else it is not kept.
+    pub convolved: Option<View>,
+}
+
+/// Operands of the norm behind a convolution, backward.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WindowNormBackward {
+    /// `(filters)`
+    pub weight: View,
+    /// `(filters)`
+    pub bias: View,
+    /// `(2, filters)`: means, then biased variances.
+    pub statistics: View,
+    /// `(N, filters, H', W')`
+    pub convolved: View,
+    /// `(filters)`
+    pub weight_gradient: View,
+    /// `(filters)`
+    pub bias_gradient: View,
+    /// `(2, filters)`: means and unbiased variances, each times the values of a channel.
+    pub sums: View,
+}
+
+impl WindowNormForward {
+    /// Weight, bias, statistics, and what the convolution gives if it is kept.
+    pub fn views(&self) -> [View; 4] {
+        let convolved = self.convolved.unwrap_or(View::EMPTY);
+        [self.weight, self.bias, self.statistics, convolved]
+    }
+}
+
+impl WindowNormBackward {
+    /// In the order of the fields.
+    pub fn views(&self) -> [View; 7] {
+        [
+            self.weight,
+            self.bias,
+            self.statistics,
+            self.convolved,
+            self.weight_gradient,
+            self.bias_gradient,
+            self.sums,
+        ]
+    }
 }
 
 /// Operands of a window stage's backward pass.
@@ -77,12 +134,14 @@ pub(crate) struct WindowBackward {
     pub x: View,
     /// `(filters, C, kernel h, kernel w)`
     pub weight: View,
-    /// `(N, filters, H', W')`, where the stage has a relu: else its memory may be another's by now.
+    /// `(N, filters, H', W')`, where the stage has a relu and no norm: else its memory may be another's by now.
     pub y: Option<View>,
     /// `(N, filters, H', W')`
     pub y_gradient: View,
     /// Like `y`, where the stage pools.
     pub indices: Option<View>,
+    /// The norm behind the convolution, where the stage has one.
+    pub norm: Option<WindowNormBackward>,
     /// Like `weight`.
     pub weight_gradient: View,
     /// `(filters)`

@@ -128,12 +128,22 @@ pub(crate) fn lay_out(
         }
         let kept = match &stage.kind {
             StageKind::GroupNorm(norm) => Some(batch(2 * norm.groups)?),
-            StageKind::BatchNorm(norm) => Some(words(2 * norm.channels)?),
-            _ => None,
+            kind => match kind.norm() {
+                Some(norm) => Some(words(2 * norm.channels)?),
+                None => None,
+            },
         };
         if let Some(bytes) = kept.filter(|_| trains) {
             stage.statistics =
                 Some(buffers.add(name("statistics"), bytes, index..=clock.backward(index)));
+        }
+        if let StageKind::Window(window) = &stage.kind
+            && trains
+            && window.norm.is_some()
+        {
+            let bytes = batch(window.conv.outputs())?;
+            stage.convolved =
+                Some(buffers.add(name("convolved"), bytes, index..=clock.backward(index)));
         }
         let (forward, backward) = match &stage.kind {
             StageKind::Window(window) => (window.work.forward_words, window.work.backward_words),

@@ -1,5 +1,5 @@
-//! Stages: neighbouring layers that run as one pass over memory. A convolution takes the relu and the pooling behind it
-//! along, so that its full output never leaves the cache; a linear layer takes its relu along.
+//! Stages: neighbouring layers that run as one pass over memory. A convolution takes the batch norm, the relu and the
+//! pooling behind it along, so that what lies between them stays in the cache; a linear layer takes its relu along.
 
 use std::ops::Range;
 
@@ -18,7 +18,8 @@ pub struct Stage {
     pub layers: Range<usize>,
     /// What it computes.
     pub kind: StageKind,
-    /// Its weight, and after it its bias if there is one, among the plan's parameters.
+    /// Its weight, and after it its bias if there is one, among the plan's parameters; behind them weight and bias of the
+    /// norm that a convolution takes along.
     pub parameters: Range<usize>,
     /// Values of one sample that come in.
     pub inputs: usize,
@@ -36,6 +37,8 @@ pub struct Stage {
     pub output_gradient: Option<usize>,
     /// Where in its window each pooled value stood.
     pub indices: Option<usize>,
+    /// What a convolution gives before the norm that it takes along: `(N, outputs of the convolution)`.
+    pub convolved: Option<usize>,
     /// What the forward pass found and the backward pass reads: mean and inverse deviation of each group of each sample, or mean
     /// and variance of each channel.
     pub statistics: Option<usize>,
@@ -93,7 +96,8 @@ impl StageKind {
     /// Whether the backward pass reads what went out: the mask of a relu is its sign.
     pub fn reads_output(&self) -> bool {
         match self {
-            StageKind::Window(window) => window.relu,
+            // Behind a norm the mask is found anew from what was normalised.
+            StageKind::Window(window) => window.relu && window.norm.is_none(),
             StageKind::Dense(dense) => dense.relu,
             StageKind::Pool(_)
             | StageKind::Average(_)
@@ -101,6 +105,15 @@ impl StageKind {
             | StageKind::GroupNorm(_) => false,
             StageKind::Relu | StageKind::Softmax(_) => true,
             StageKind::Activation(_) => !self.reads_input(),
+        }
+    }
+
+    /// The batch norm that it is or takes along.
+    pub fn norm(&self) -> Option<&BatchNorm> {
+        match self {
+            StageKind::BatchNorm(norm) => Some(norm),
+            StageKind::Window(window) => window.norm.as_ref(),
+            _ => None,
         }
     }
 
@@ -128,11 +141,13 @@ pub struct Dense {
     pub work: DenseWork,
 }
 
-/// A convolution with the relu and the pooling that follow it.
+/// A convolution with the batch norm, the relu and the pooling that follow it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Window {
     /// The convolution.
     pub conv: Conv2d,
+    /// The batch norm that follows it, if one does.
+    pub norm: Option<BatchNorm>,
     /// Whether a relu follows it.
     pub relu: bool,
     /// The pooling that follows, if one does.
@@ -180,30 +195,36 @@ pub(crate) fn stages(
                 })
             }
             Op::Conv2d(conv) => {
+                let norm = match layers.get(at).map(|layer| &layer.kind) {
+                    Some(Op::BatchNorm(norm)) => Some(*norm),
+                    _ => None,
+                };
+                at += usize::from(norm.is_some());
                 let relu = take_relu(&mut at);
                 let pool = match layers.get(at).map(|layer| &layer.kind) {
                     Some(Op::MaxPool2d(pool)) => Some(*pool),
                     _ => None,
                 };
                 at += usize::from(pool.is_some());
-                let work = WindowWork::new(conv, before, samples, threads).ok_or(first)?;
+                let work = WindowWork::new(conv, norm.is_some(), before, samples, threads);
                 StageKind::Window(Box::new(Window {
                     conv: *conv,
+                    norm,
                     relu,
                     pool,
-                    work,
+                    work: work.ok_or(first)?,
                 }))
             }
         };
         let first_statistic = statistics;
-        if let StageKind::BatchNorm(norm) = &kind {
+        if let Some(norm) = kind.norm() {
             statistics += 2 * norm.channels;
         }
         let running = first_statistic..statistics;
         stages.push(Stage {
             layers: first..at,
             kind,
-            parameters: layers[first].parameters.clone(),
+            parameters: layers[first].parameters.start..layers[at - 1].parameters.end,
             inputs: layers[first].input.elements(),
             outputs: layers[at - 1].output.elements(),
             backward: trains,
@@ -212,6 +233,7 @@ pub(crate) fn stages(
             input_gradient: None,
             output_gradient: None,
             indices: None,
+            convolved: None,
             statistics: None,
             running,
             forward_work: None,
@@ -288,6 +310,32 @@ mod tests {
             &stages[2].kind,
             StageKind::Dense(Dense { relu: false, .. })
         ));
+    }
+
+    #[test]
+    fn a_convolution_takes_its_norm_along_with_its_parameters() {
+        let norm = LayerKind::BatchNorm(model::BatchNorm {
+            eps: 1e-5,
+            momentum: 0.1,
+        });
+        let stages = stages_of(vec![
+            conv(),
+            norm.clone(),
+            LayerKind::Relu,
+            pool(),
+            norm,
+            LayerKind::Flatten,
+            linear(Size::Classes),
+        ]);
+        let of = |stage: &Stage| {
+            let running = stage.running.clone();
+            (stage.layers.clone(), stage.parameters.clone(), running)
+        };
+        assert_eq!(
+            stages.iter().map(of).collect::<Vec<_>>(),
+            [(0..4, 0..4, 0..4), (4..5, 4..6, 4..8), (6..7, 6..8, 8..8)]
+        );
+        assert!(!stages[0].kind.reads_output() && stages[0].kind.norm().is_some());
     }
 
     #[test]

@@ -336,10 +336,10 @@ proptest! {
         }) else { return Ok(()) };
         let end = 2 * plan.stages.len() + 1;
         for (index, stage) in plan.stages.iter().enumerate() {
-            let forward = [Some(stage.input), Some(stage.output), stage.indices, stage.statistics, stage.forward_work];
+            let forward = [Some(stage.input), Some(stage.output), stage.indices, stage.convolved, stage.statistics, stage.forward_work];
             let backward = [
                 Some(stage.input).filter(|_| stage.kind.reads_input()),
-                Some(stage.output).filter(|_| stage.kind.reads_output()), stage.output_gradient, stage.input_gradient, stage.indices, stage.statistics,
+                Some(stage.output).filter(|_| stage.kind.reads_output()), stage.output_gradient, stage.input_gradient, stage.indices, stage.convolved, stage.statistics,
                 stage.backward_work,
             ];
             prop_assert_eq!(stage.output_gradient.is_some(), stage.backward);

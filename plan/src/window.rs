@@ -103,6 +103,8 @@ pub struct WindowWork {
     pub backward_packed: usize,
     /// Words of one block's weight and bias gradient.
     pub partial: usize,
+    /// Words of each sample's sums over the channels of the norm behind the convolution, two a channel.
+    pub sums: usize,
     /// Words of workspace of the whole forward pass.
     pub forward_words: usize,
     /// Words of workspace of the whole backward pass.
@@ -110,9 +112,10 @@ pub struct WindowWork {
 }
 
 impl WindowWork {
-    /// The work of `conv` over microbatches of `samples` on `threads`, if it can be counted.
+    /// The work of `conv`, with a norm behind it or not, over microbatches of `samples` on `threads`, if it can be counted.
     pub fn new(
         conv: &Conv2d,
+        norm: bool,
         input_gradient: bool,
         samples: usize,
         threads: usize,
@@ -145,13 +148,20 @@ impl WindowWork {
         let backward_lane = product(&[block, sample])?.checked_add(spread)?;
         let forward_packed = weights.checked_next_multiple_of(TILE)?;
         let backward_packed = if input_gradient { forward_packed } else { 0 };
-        let total = |shared: usize, lane: usize| product(&[threads, lane])?.checked_add(shared);
+        let sums = if norm { 2 * conv.filters } else { 0 };
+        let norms = product(&[samples, sums])?;
+        let total = |shared: usize, lane: usize| {
+            product(&[threads, lane])?
+                .checked_add(shared)?
+                .checked_add(norms)
+        };
         Some(WindowWork {
             forward_words: total(forward_packed, sample)?,
             backward_words: total(
                 product(&[blocks, partial])?.checked_add(backward_packed)?,
                 backward_lane,
             )?,
+            sums,
             forward,
             backward,
             block,
@@ -215,8 +225,8 @@ mod tests {
     #[test]
     fn the_cut_into_blocks_does_not_depend_on_threads() {
         for samples in [1, 3, 8, 9, 64, 200] {
-            let one = WindowWork::new(&conv(1), true, samples, 1).unwrap();
-            let four = WindowWork::new(&conv(1), true, samples, 4).unwrap();
+            let one = WindowWork::new(&conv(1), false, true, samples, 1).unwrap();
+            let four = WindowWork::new(&conv(1), false, true, samples, 4).unwrap();
             assert_eq!((one.block, one.blocks), (four.block, four.blocks));
             assert!(one.block * one.blocks >= samples && one.block * (one.blocks - 1) < samples);
         }

@@ -3,7 +3,32 @@
 use plan::{Conv2d, MaxPool2d, Unfolded, Window};
 
 use crate::cpu::product::Steps;
-use crate::reference::window::{max_pool_forward, read_index};
+use crate::reference::max_pool::{max_pool_forward, read_index};
+
+/// How far apart the channels and the rows of a sample are, in words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pitches {
+    pub channel: usize,
+    pub row: usize,
+}
+
+impl Pitches {
+    /// Of channels of `[height, width]` without gaps.
+    pub fn dense([height, width]: [usize; 2]) -> Self {
+        Pitches {
+            channel: height * width,
+            row: width,
+        }
+    }
+
+    /// Of what a product with the right side `side` gives.
+    pub fn of(side: &Unfolded) -> Self {
+        Pitches {
+            channel: side.leading,
+            row: side.pitch,
+        }
+    }
+}
 
 /// Where the rows of a right side begin.
 pub(crate) fn steps(side: &Unfolded, channels: usize, kernel: [usize; 2]) -> Steps {
@@ -64,20 +89,19 @@ pub(crate) fn unfold(conv: &Conv2d, side: &Unfolded, x: &[f32], source: &mut [f3
     }
 }
 
-/// Copies rows of `width` out of rows of `pitch`, channels being `leading` apart.
+/// Copies the rows of a pitched sample without the gaps.
 #[inline(always)]
 pub(crate) fn compact(
     flat: &[f32],
-    leading: usize,
-    pitch: usize,
+    pitches: Pitches,
     [height, width]: [usize; 2],
     dense: &mut [f32],
 ) {
     for (flat, dense) in flat
-        .chunks_exact(leading)
+        .chunks_exact(pitches.channel)
         .zip(dense.chunks_exact_mut(height * width))
     {
-        for (flat, dense) in flat.chunks(pitch).zip(dense.chunks_exact_mut(width)) {
+        for (flat, dense) in flat.chunks(pitches.row).zip(dense.chunks_exact_mut(width)) {
             dense.copy_from_slice(&flat[..width]);
         }
     }
@@ -86,7 +110,7 @@ pub(crate) fn compact(
 /// Pools the pitched output of a convolution; spoils it.
 #[inline(always)]
 pub(crate) fn pool_forward(
-    side: &Unfolded,
+    pitches: Pitches,
     pool: &MaxPool2d,
     flat: &mut [f32],
     y: &mut [f32],
@@ -94,8 +118,8 @@ pub(crate) fn pool_forward(
 ) {
     let [height, width] = pool.input;
     if halves(pool) {
-        let ([out_height, out_width], pitch) = (pool.output, side.pitch);
-        for (channel, flat) in flat.chunks_exact(side.leading).enumerate() {
+        let ([out_height, out_width], pitch) = (pool.output, pitches.row);
+        for (channel, flat) in flat.chunks_exact(pitches.channel).enumerate() {
             for row in 0..out_height {
                 let first = (channel * out_height + row) * out_width;
                 let range = first..first + out_width;
@@ -112,7 +136,7 @@ pub(crate) fn pool_forward(
     }
     for channel in 0..pool.channels {
         for row in 0..height {
-            let from = channel * side.leading + row * side.pitch;
+            let from = channel * pitches.channel + row * pitches.row;
             flat.copy_within(from..from + width, (channel * height + row) * width);
         }
     }
@@ -120,7 +144,7 @@ pub(crate) fn pool_forward(
 }
 
 /// Whether a pooling takes the largest of each square of four.
-fn halves(pool: &MaxPool2d) -> bool {
+pub(crate) fn halves(pool: &MaxPool2d) -> bool {
     (pool.kernel, pool.stride, pool.padding) == ([2, 2], [2, 2], [0, 0])
 }
 
@@ -154,17 +178,22 @@ fn halve_values(above: &[[f32; 2]], below: &[[f32; 2]], y: &mut [f32]) {
 
 /// Undoes a stage's pooling for one sample: the gradient of the convolution's output, pitched, zeros between.
 #[inline(always)]
-pub(crate) fn unpool(window: &Window, dy: &[f32], indices: &[u8], flat: &mut [f32]) {
-    let (conv, side) = (&window.conv, &window.work.forward);
+pub(crate) fn unpool(
+    window: &Window,
+    pitches: Pitches,
+    dy: &[f32],
+    indices: &[u8],
+    flat: &mut [f32],
+) {
     flat.fill(0.0);
     match &window.pool {
         Some(pool) if halves(pool) => {
             let [out_height, out_width] = pool.output;
-            for (channel, flat) in flat.chunks_exact_mut(side.leading).enumerate() {
+            for (channel, flat) in flat.chunks_exact_mut(pitches.channel).enumerate() {
                 for row in 0..out_height {
                     let first = (channel * out_height + row) * out_width;
                     let range = first..first + out_width;
-                    let (above, below) = flat[2 * row * side.pitch..].split_at_mut(side.pitch);
+                    let (above, below) = flat[2 * row * pitches.row..].split_at_mut(pitches.row);
                     let [above, below] =
                         [above, below].map(|row| row[..2 * out_width].as_chunks_mut().0);
                     double(&dy[range.clone()], &indices[range], above, below);
@@ -182,16 +211,16 @@ pub(crate) fn unpool(window: &Window, dy: &[f32], indices: &[u8], flat: &mut [f3
                 let place = read_index(pool, indices, out);
                 let iy = oy * pool.stride[0] + place / pool.kernel[1] - pool.padding[0];
                 let ix = ox * pool.stride[1] + place % pool.kernel[1] - pool.padding[1];
-                flat[channel * side.leading + iy * side.pitch + ix] += dy;
+                flat[channel * pitches.channel + iy * pitches.row + ix] += dy;
             }
         }
         None => {
-            let [height, width] = conv.output;
+            let [height, width] = window.conv.output;
             for (flat, dy) in flat
-                .chunks_exact_mut(side.leading)
+                .chunks_exact_mut(pitches.channel)
                 .zip(dy.chunks_exact(height * width))
             {
-                for (flat, dy) in flat.chunks_mut(side.pitch).zip(dy.chunks_exact(width)) {
+                for (flat, dy) in flat.chunks_mut(pitches.row).zip(dy.chunks_exact(width)) {
                     flat[..width].copy_from_slice(dy);
                 }
             }
@@ -212,13 +241,17 @@ fn double(dy: &[f32], indices: &[u8], above: &mut [[f32; 2]], below: &mut [[f32;
 
 /// Adds the sum of each channel's row to `sums`, in sixteen interleaved parts.
 #[inline(always)]
-pub(crate) fn add_rows(flat: &[f32], leading: usize, sums: &mut [f32]) {
-    for (flat, total) in flat.chunks_exact(leading).zip(sums) {
+pub(crate) fn add_rows(flat: &[f32], pitches: Pitches, sums: &mut [f32]) {
+    for (flat, total) in flat.chunks_exact(pitches.channel).zip(sums) {
         let mut parts = [0.0; 16];
-        for values in flat.as_chunks::<16>().0 {
+        let (whole, rest) = flat.as_chunks::<16>();
+        for values in whole {
             for (part, value) in parts.iter_mut().zip(values) {
                 *part += value;
             }
+        }
+        for (part, value) in parts.iter_mut().zip(rest) {
+            *part += value;
         }
         *total += parts.iter().sum::<f32>();
     }

@@ -9,7 +9,7 @@ use spec::model::Activation;
 
 use crate::backend::{Adagrad, Adam, RmsProp, Sgd};
 use crate::cpu::functions::Quick;
-use crate::cpu::layout;
+use crate::cpu::layout::{self, Pitches};
 use crate::cpu::shared::Shared;
 use crate::reference::{activation, average, pointwise, reduce, softmax, update};
 
@@ -286,7 +286,7 @@ impl WithSimd for Unfold<'_> {
 
 /// The pitched output of a convolution, pooled.
 pub(crate) struct PoolForward<'a> {
-    pub side: &'a Unfolded,
+    pub pitches: Pitches,
     pub pool: &'a MaxPool2d,
     pub flat: &'a mut [f32],
     pub y: &'a mut [f32],
@@ -298,18 +298,18 @@ impl WithSimd for PoolForward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        layout::pool_forward(self.side, self.pool, self.flat, self.y, self.indices);
+        layout::pool_forward(self.pitches, self.pool, self.flat, self.y, self.indices);
     }
 }
 
-/// A stage's relu and pooling undone for one sample, and the sums over each channel added to `sums`.
+/// A stage's pooling undone for one sample, pitched, and where there is no norm its relu first.
 pub(crate) struct Unpool<'a> {
     pub window: &'a Window,
+    pub pitches: Pitches,
     pub y: &'a [f32],
     pub y_gradient: &'a mut [f32],
     pub indices: &'a [u8],
     pub flat: &'a mut [f32],
-    pub sums: &'a mut [f32],
 }
 
 impl WithSimd for Unpool<'_> {
@@ -317,11 +317,27 @@ impl WithSimd for Unpool<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        if self.window.relu {
+        if self.window.relu && self.window.norm.is_none() {
             pointwise::mask(self.y, self.y_gradient);
         }
-        layout::unpool(self.window, self.y_gradient, self.indices, self.flat);
-        layout::add_rows(self.flat, self.window.work.forward.leading, self.sums);
+        let (dy, indices) = (&*self.y_gradient, self.indices);
+        layout::unpool(self.window, self.pitches, dy, indices, self.flat);
+    }
+}
+
+/// The sums over each channel of a pitched sample, added to `sums`.
+pub(crate) struct AddRows<'a> {
+    pub pitches: Pitches,
+    pub flat: &'a [f32],
+    pub sums: &'a mut [f32],
+}
+
+impl WithSimd for AddRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        layout::add_rows(self.flat, self.pitches, self.sums);
     }
 }
 

@@ -1,7 +1,5 @@
 //! Running statistics: committed state that no gradient moves.
 
-use plan::StageKind;
-
 use crate::backend::View;
 use crate::engine::Engine;
 use crate::float::Float;
@@ -32,7 +30,7 @@ impl<T: Float> Engine<T> {
     pub(crate) fn apply_statistics(&mut self, samples: u64, paired: u64) {
         let (record, views, device) = (self.record(), &self.views, &mut *self.device);
         for stage in &views.plan.stages {
-            if let StageKind::BatchNorm(norm) = &stage.kind {
+            if let Some(norm) = stage.kind.norm() {
                 batch_norm::apply(device, views, stage, norm, record, [samples, paired]);
             }
         }

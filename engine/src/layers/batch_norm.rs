@@ -94,13 +94,15 @@ pub(crate) fn apply(
     device.batch_norm_update(norm, divisors, sums, running(views, stage));
 }
 
-fn running(views: &Views, stage: &Stage) -> View {
+/// Its running statistics.
+pub(crate) fn running(views: &Views, stage: &Stage) -> View {
     let buffer = views.plan.places.running_statistics;
     let buffer = views.buffer(buffer.expect("a plan with batch norm has running statistics"));
     part(views, stage, buffer, 0)
 }
 
-fn sums(views: &Views, stage: &Stage, record: View) -> View {
+/// Its sums in a `record`.
+pub(crate) fn sums(views: &Views, stage: &Stage, record: View) -> View {
     part(views, stage, record, views.plan.parameter_count)
 }
 

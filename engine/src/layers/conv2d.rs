@@ -1,20 +1,37 @@
-//! A convolution, and the relu and pooling behind it.
+//! A convolution, and the batch norm, the relu and the pooling behind it.
 
 use plan::{Stage, Window};
 
-use crate::backend::{Backend, WindowBackward, WindowForward};
+use crate::backend::{
+    Backend, View, WindowBackward, WindowForward, WindowNormBackward, WindowNormForward,
+};
+use crate::layers::batch_norm::{self, Pass};
 use crate::layers::views::Views;
 
-/// `y = pool?(relu?(x ⋆ W + b))`
+/// `y = pool?(relu?(norm?(x ⋆ W + b)))`
 pub(crate) fn forward(
     device: &mut dyn Backend,
     views: &Views,
     stage: &Stage,
     window: &Window,
     samples: usize,
+    pass: Pass,
 ) {
-    let (weight, bias) = views.weight_and_bias(stage, views.plan.places.parameters);
+    let (weight, bias) = weight_and_bias(views, stage, window, views.plan.places.parameters);
     let batch = views.batch(stage, samples);
+    let norm = window.norm.as_ref().map(|_| {
+        let [weight, bias] = views.norm_parameters(stage, views.plan.places.parameters);
+        let (statistics, convolved) = match pass {
+            Pass::Train => (batch.statistics, batch.convolved),
+            Pass::Evaluate => (Some(batch_norm::running(views, stage)), None),
+        };
+        WindowNormForward {
+            weight,
+            bias,
+            statistics: statistics.expect("a norm that trains keeps statistics"),
+            convolved,
+        }
+    });
     let work = views.buffer(stage.forward_work.expect("a window has workspace"));
     let at = WindowForward {
         x: batch.x,
@@ -22,6 +39,7 @@ pub(crate) fn forward(
         bias,
         y: batch.y,
         indices: batch.indices,
+        norm,
         work,
     };
     device.window_forward(window, samples, at);
@@ -36,17 +54,35 @@ pub(crate) fn backward(
     samples: usize,
     slot: usize,
 ) {
-    let (weight, _) = views.weight_and_bias(stage, views.plan.places.parameters);
-    let (weight_gradient, bias_gradient) = views.weight_and_bias(stage, slot);
+    let (weight, _) = weight_and_bias(views, stage, window, views.plan.places.parameters);
+    let (weight_gradient, bias_gradient) = weight_and_bias(views, stage, window, slot);
     let batch = views.batch(stage, samples);
+    let norm = window.norm.as_ref().map(|_| {
+        let [weight, bias] = views.norm_parameters(stage, views.plan.places.parameters);
+        let [weight_gradient, bias_gradient] = views.norm_parameters(stage, slot);
+        let (statistics, convolved) = batch
+            .statistics
+            .zip(batch.convolved)
+            .expect("a norm that trains keeps statistics and what it was given");
+        WindowNormBackward {
+            weight,
+            bias,
+            statistics,
+            convolved,
+            weight_gradient,
+            bias_gradient,
+            sums: batch_norm::sums(views, stage, views.buffer(slot)),
+        }
+    });
     let at = WindowBackward {
         x: batch.x,
         weight,
-        y: window.relu.then_some(batch.y),
+        y: stage.kind.reads_output().then_some(batch.y),
         y_gradient: batch
             .y_gradient
             .expect("a stage with parameters has a backward pass"),
         indices: batch.indices,
+        norm,
         weight_gradient,
         bias_gradient,
         x_gradient: batch.x_gradient,
@@ -57,4 +93,15 @@ pub(crate) fn backward(
         ),
     };
     device.window_backward(window, samples, at);
+}
+
+/// Weight and bias of the convolution itself.
+fn weight_and_bias(
+    views: &Views,
+    stage: &Stage,
+    window: &Window,
+    buffer: usize,
+) -> (View, Option<View>) {
+    let (weight, next) = views.weight_and_bias(stage, buffer);
+    (weight, next.filter(|_| window.conv.bias))
 }

@@ -79,6 +79,12 @@ impl Views {
         })
     }
 
+    /// Weight and bias of the norm that a convolution takes along: the last two parameters of its stage.
+    pub fn norm_parameters(&self, stage: &Stage, buffer: usize) -> [View; 2] {
+        let last = stage.parameters.end;
+        [last - 2, last - 1].map(|parameter| self.parameter(buffer, parameter))
+    }
+
     /// What a stage reads and writes, for `samples`.
     pub fn batch(&self, stage: &Stage, samples: usize) -> Batch {
         let view = |buffer, words: usize| self.words(buffer, words * samples);
@@ -94,6 +100,7 @@ impl Views {
                 .map(|buffer| view(buffer, stage.outputs)),
             indices,
             statistics: stage.statistics.map(|buffer| self.buffer(buffer)),
+            convolved: stage.convolved.map(|buffer| self.buffer(buffer)),
         }
     }
 }
@@ -107,6 +114,7 @@ pub(crate) struct Batch {
     pub y_gradient: Option<View>,
     pub indices: Option<View>,
     pub statistics: Option<View>,
+    pub convolved: Option<View>,
 }
 
 impl Batch {

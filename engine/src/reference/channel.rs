@@ -77,7 +77,8 @@ impl<T: Float> Channel for Reference<T> {
     }
 }
 
-fn statistics_of<T: Float>(
+/// Means and biased variances of whole samples.
+pub(crate) fn statistics_of<T: Float>(
     norm: &BatchNorm,
     count: T,
     x: &[T],
@@ -101,7 +102,8 @@ fn statistics_of<T: Float>(
     }
 }
 
-fn scaling<'a, T: Float>(
+/// What all channels are normalised by.
+pub(crate) fn scaling<'a, T: Float>(
     norm: &BatchNorm,
     statistics: &'a [T],
     weights: &'a [T],

@@ -124,11 +124,12 @@ fn poolings_have_the_gradient_of_their_loss() {
             2,
             vec![first.clone(), kind.clone(), Flatten, classes()],
         );
-        agrees(
-            &[2, 6, 7],
-            2,
-            vec![first.clone(), Relu, kind.clone(), Flatten, classes()],
-        );
+        for norms in [vec![], vec![batch_norm()]] {
+            let mut kinds = vec![first.clone()];
+            kinds.extend(norms);
+            kinds.extend([Relu, kind.clone(), Flatten, classes()]);
+            agrees(&[2, 6, 7], 2, kinds);
+        }
         agrees(
             &[2, 6, 7],
             2,

@@ -155,6 +155,31 @@ fn normalised_networks_agree_with_the_plain_loops() {
 }
 
 #[test]
+fn norms_behind_convolutions_agree_with_the_plain_loops() {
+    for pooling in [
+        None,
+        Some(pool([2, 2], [2, 2], [0, 0])),
+        Some(pool([3, 2], [2, 3], [1, 0])),
+        Some(pool([17, 17], [3, 3], [8, 8])),
+    ] {
+        for relu in [vec![], vec![Relu]] {
+            for (height, width, samples) in [(6, 5, 1), (18, 16, 5), (13, 31, 17)] {
+                let mut kinds = vec![conv(9, [3, 3], [1, 1], [1, 1]), batch_norm()];
+                kinds.extend(relu.clone());
+                kinds.extend(pooling.clone());
+                kinds.extend([conv(21, [3, 1], [2, 1], [1, 0]), batch_norm()]);
+                kinds.extend(relu.clone());
+                kinds.extend([Flatten, classes()]);
+                agrees(
+                    &Network::new(&[3, height, width], 5, samples, kinds),
+                    samples,
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn the_networks_of_the_speed_targets_agree_with_the_plain_loops() {
     agrees(&simple_cnn([3, 32, 32], 12, 64, 16), 16);
     let same = |filters| conv(filters, [3, 3], [1, 1], [1, 1]);

@@ -1,0 +1,178 @@
+//! A convolution as products with rows of the padded sample (plan, `Unfolded`): any window, any stride.
+
+use std::ops::Range;
+
+use plan::{Conv2d, Unfolded, Window, WindowWork};
+
+use crate::cpu::layout::{Pitches, compact, spread, steps};
+use crate::cpu::product::dots::Dots;
+use crate::cpu::product::pack;
+use crate::cpu::product::rows::{Columns, PanelHeight, Rows, Start};
+use crate::cpu::wide::Unfold;
+
+/// A forward pass with its weights packed.
+pub(super) struct Forward<'a> {
+    arch: pulp::Arch,
+    conv: &'a Conv2d,
+    side: &'a Unfolded,
+    packed: &'a [f32],
+}
+
+impl<'a> Forward<'a> {
+    pub fn new(
+        arch: pulp::Arch,
+        conv: &'a Conv2d,
+        side: &'a Unfolded,
+        weight: &[f32],
+        packed: &'a mut [f32],
+    ) -> Self {
+        let height = arch.dispatch(PanelHeight { rows: conv.filters });
+        pack(height, conv.filters, side.rows, packed, |row, column| {
+            weight[row * side.rows + column]
+        });
+        Forward {
+            arch,
+            conv,
+            side,
+            packed,
+        }
+    }
+
+    /// One sample: what the convolution gives, pitched, in the lane.
+    pub fn run<'l>(
+        &self,
+        x: &[f32],
+        bias: &[f32],
+        relu: bool,
+        lane: &'l mut [f32],
+    ) -> &'l mut [f32] {
+        let (conv, side) = (self.conv, self.side);
+        let (source, flat) = lane.split_at_mut(side.words);
+        self.arch.dispatch(Unfold {
+            conv,
+            side,
+            x,
+            source,
+        });
+        self.arch.dispatch(Rows {
+            rows: conv.filters,
+            left: self.packed,
+            skipped: [0, 0],
+            right: source,
+            steps: steps(side, conv.channels, conv.kernel),
+            start: if bias.is_empty() {
+                Start::Zero
+            } else {
+                Start::Bias(bias)
+            },
+            relu,
+            columns: side.leading,
+            out: Columns::all(flat, side.leading),
+        });
+        flat
+    }
+}
+
+/// A backward pass with its weights packed.
+pub(super) struct Backward<'a> {
+    arch: pulp::Arch,
+    conv: &'a Conv2d,
+    work: &'a WindowWork,
+    packed: &'a [f32],
+}
+
+impl<'a> Backward<'a> {
+    pub fn new(
+        arch: pulp::Arch,
+        window: &'a Window,
+        weight: &[f32],
+        packed: &'a mut [f32],
+    ) -> Self {
+        let (conv, work) = (&window.conv, &window.work);
+        if work.backward.is_some() {
+            let height = arch.dispatch(PanelHeight {
+                rows: conv.channels,
+            });
+            let [kernel_h, kernel_w] = conv.kernel;
+            let taps = kernel_h * kernel_w;
+            // The window turned round: the last position meets the first output.
+            pack(
+                height,
+                conv.channels,
+                conv.filters * taps,
+                packed,
+                |channel, column| {
+                    let (filter, tap) = (column / taps, taps - 1 - column % taps);
+                    weight[(filter * conv.channels + channel) * taps + tap]
+                },
+            );
+        }
+        Backward {
+            arch,
+            conv,
+            work,
+            packed,
+        }
+    }
+
+    /// The samples `members`: `dw` assigned, `db` added to, `dx` of these samples assigned unless it is empty. `undo` gives
+    /// the gradient of what the convolution gave.
+    #[allow(clippy::too_many_arguments)]
+    pub fn run(
+        &self,
+        members: Range<usize>,
+        x: &[f32],
+        undo: &impl Fn(usize, Pitches, &mut [f32], &mut [f32]),
+        lane: &mut [f32],
+        dw: &mut [f32],
+        db: &mut [f32],
+        dx: &mut [f32],
+    ) {
+        let (arch, conv, work, side) = (self.arch, self.conv, self.work, &self.work.forward);
+        let (words, flat_words) = (side.words, conv.filters * side.leading);
+        let (sources, rest) = lane.split_at_mut(work.block * words);
+        let (flats, rest) = rest.split_at_mut(work.block * flat_words);
+        let inputs = conv.inputs();
+        for (at, sample) in members.clone().enumerate() {
+            arch.dispatch(Unfold {
+                conv,
+                side,
+                x: &x[sample * inputs..(sample + 1) * inputs],
+                source: &mut sources[at * words..(at + 1) * words],
+            });
+            let flat = &mut flats[at * flat_words..(at + 1) * flat_words];
+            undo(sample, Pitches::of(side), flat, db);
+        }
+        arch.dispatch(Dots {
+            rows: conv.filters,
+            left: flats,
+            left_pitch: side.leading,
+            right: sources,
+            steps: steps(side, conv.channels, conv.kernel),
+            columns: side.leading,
+            samples: [members.len(), flat_words, words],
+            add: false,
+            out: dw,
+        });
+        let Some(back) = work.backward.as_ref().filter(|_| !dx.is_empty()) else {
+            return;
+        };
+        let (placed, dx_flat) = rest.split_at_mut(back.words);
+        for (at, dx) in dx.chunks_exact_mut(inputs).enumerate() {
+            let flat = &flats[at * flat_words..(at + 1) * flat_words];
+            spread(conv, side, back, flat, placed);
+            arch.dispatch(Rows {
+                rows: conv.channels,
+                left: self.packed,
+                skipped: [0, 0],
+                right: placed,
+                steps: steps(back, conv.filters, conv.kernel),
+                start: Start::Zero,
+                relu: false,
+                columns: back.leading,
+                out: Columns::all(dx_flat, back.leading),
+            });
+            compact(dx_flat, Pitches::of(back), conv.input, dx);
+        }
+    }
+}
