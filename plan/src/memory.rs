@@ -98,10 +98,9 @@ pub(crate) fn stored(stages: &[Stage], buffers: &[Buffer], places: &Places) -> V
     let mut seen = vec![places.input];
     let of = |stage: &Stage| {
         let mut bytes = 0;
-        for index in [Some(stage.output), stage.indices, stage.statistics]
-            .into_iter()
-            .flatten()
-        {
+        let (output, convolved) = (Some(stage.output), stage.convolved);
+        let kept = [output, convolved, stage.indices, stage.statistics];
+        for index in kept.into_iter().flatten() {
             if !seen.contains(&index) {
                 seen.push(index);
                 bytes += buffers[index].bytes;
