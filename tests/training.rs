@@ -53,6 +53,34 @@ fn norms_schedule_and_clipping_give_the_same_rows_on_every_way_and_checkpoints_h
 }
 
 #[test]
+fn residuals_give_the_same_rows_on_every_number_of_ranks_and_threads() {
+    let yard = Yard::with_digits(&[1, 1, 2]);
+    let layers = r#"{ conv2d = { filters = 6, kernel = 3, padding = 1 } }, "relu",
+  { repeat = { times = 2, layers = [
+    { residual = [{ conv2d = { filters = 6, kernel = 3, padding = 1 } }, "batch_norm", "relu",
+      { conv2d = { filters = 6, kernel = 3, padding = 1 } }, "batch_norm"] }, "relu"] } },
+  { residual = { layers = [{ conv2d = { filters = 9, kernel = 3, stride = 2, padding = 1 } }, "batch_norm"],
+    projection = { conv2d = { filters = 9, kernel = 1, stride = 2 } } }, name = "down" }, "relu",
+  "global_avg_pool", { linear = "classes" }"#;
+    let file = yard.file(
+        "residual.toml",
+        job(layers, "", "epochs = 2\nbatch_size = 96"),
+    );
+    let expected = yard.run_rows(&file, &[], None);
+    assert_trained(&expected, 2 * 19);
+    for (ranks, threads) in [(1, 2), (2, 1), (3, 1)] {
+        let set = [
+            format!("resources.ranks={ranks}"),
+            format!("resources.threads={threads}"),
+        ];
+        let id = yard.submit(&file, &set.each_ref().map(String::as_str));
+        yard.succeeded(&id);
+        let what = format!("{ranks} ranks of {threads} threads");
+        assert_same(&yard.exact_rows(&id), &expected, &what);
+    }
+}
+
+#[test]
 fn a_job_that_diverges_fails_with_step_and_layer_and_keeps_the_checkpoints_before() {
     let yard = Yard::with_digits(&[1, 1]);
     let training = "steps = 1000\noptimizer = { sgd = { lr = 1e6 } }";

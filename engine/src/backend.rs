@@ -88,8 +88,8 @@ pub(crate) trait Windows {
 
 /// One value at a time.
 pub(crate) trait Pointwise {
-    /// `max(x, 0)` in place; NaN stays.
-    fn relu_forward(&mut self, x: View);
+    /// `max(x, 0)`, or that of `y` itself in place; NaN stays.
+    fn relu_forward(&mut self, x: Option<View>, y: View);
 
     /// The gradient, set to 0 in place wherever the relu's output is at most 0.
     fn relu_backward(&mut self, y: View, gradient: View);
@@ -100,6 +100,12 @@ pub(crate) trait Pointwise {
     /// The gradient, multiplied in place by the derivative at `values`: what came in or what went out, as
     /// [`plan::StageKind::reads_input`] says.
     fn activation_backward(&mut self, activation: &Activation, values: View, gradient: View);
+
+    /// `y = x + addend`, or `y += addend` in place where there is no `x`.
+    fn add(&mut self, x: Option<View>, addend: View, y: View);
+
+    /// `to = from`
+    fn copy(&mut self, from: View, to: View);
 }
 
 /// One channel at a time, over all samples.

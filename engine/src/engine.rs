@@ -23,7 +23,8 @@ use crate::layers::batch_norm::Pass;
 use crate::layers::cross_entropy::{self, Sums};
 use crate::layers::views::Views;
 use crate::layers::{
-    activation, avg_pool2d, batch_norm, conv2d, group_norm, linear, max_pool2d, relu, softmax,
+    activation, avg_pool2d, batch_norm, conv2d, group_norm, linear, max_pool2d, relu, residual,
+    softmax,
 };
 use crate::pool::Pool;
 use crate::record::Tail;
@@ -255,6 +256,8 @@ impl<T: Float> Engine<T> {
                 StageKind::Softmax(softmax) => {
                     softmax::forward(device, views, stage, softmax, samples)
                 }
+                StageKind::Fork => {}
+                StageKind::Add => residual::add(device, views, stage, samples),
             }
             if stop(&*device, views, stage) {
                 return;
@@ -265,13 +268,7 @@ impl<T: Float> Engine<T> {
     fn backward(&mut self, samples: usize, slot: usize) {
         let (device, views) = (&mut *self.device, &self.views);
         let slot = views.plan.places.slots[slot];
-        for stage in views
-            .plan
-            .stages
-            .iter()
-            .rev()
-            .take_while(|stage| stage.backward)
-        {
+        for stage in (views.plan.stages.iter().rev()).filter(|stage| stage.backward) {
             match &stage.kind {
                 StageKind::Window(window) => {
                     conv2d::backward(device, views, stage, window, samples, slot)
@@ -296,6 +293,8 @@ impl<T: Float> Engine<T> {
                 StageKind::Softmax(softmax) => {
                     softmax::backward(device, views, stage, softmax, samples)
                 }
+                StageKind::Fork => residual::fork_backward(device, views, stage, samples),
+                StageKind::Add => residual::add_backward(device, views, stage, samples),
             }
         }
     }

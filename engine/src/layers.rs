@@ -10,5 +10,6 @@ pub(crate) mod group_norm;
 pub(crate) mod linear;
 pub(crate) mod max_pool2d;
 pub(crate) mod relu;
+pub(crate) mod residual;
 pub(crate) mod softmax;
 pub(crate) mod views;

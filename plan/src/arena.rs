@@ -1,6 +1,6 @@
 //! One arena for all buffers: two may share bytes only if they are never alive together.
 
-use crate::buffers::Buffer;
+use crate::lifetime::Buffer;
 
 /// Offsets are multiples of it: a cache line, and the widest vector.
 const ALIGNMENT: u64 = 64;

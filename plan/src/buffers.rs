@@ -1,30 +1,11 @@
-//! Every buffer of a plan with its lifetime in operations: the stages forward, the loss, the stages backward, the update.
+//! Every buffer of a plan, state and passes alike; those of the backward pass alone are in `gradients.rs`.
 
 use serde::Serialize;
 
+use crate::gradients;
+use crate::lifetime::{Buffer, Buffers, Clock, batch_bytes, words_bytes};
+use crate::resolve::Layer;
 use crate::stage::{Stage, StageKind};
-
-/// A stretch of the arena and when it is in use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Buffer {
-    /// What it holds.
-    pub name: String,
-    /// Its size.
-    pub bytes: u64,
-    /// The first operation that touches it.
-    pub first: usize,
-    /// The last operation that touches it.
-    pub last: usize,
-    /// Where it begins in the arena, in bytes.
-    pub offset: u64,
-}
-
-impl Buffer {
-    /// Whether both are alive at some operation.
-    pub fn meets(&self, other: &Buffer) -> bool {
-        self.first <= other.last && other.first <= self.last
-    }
-}
 
 /// Which buffer is which, as positions among the plan's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -60,17 +41,16 @@ pub(crate) struct State {
 /// Lays out the buffers of `stages` over microbatches of `samples` and writes their positions into the stages.
 pub(crate) fn lay_out(
     stages: &mut [Stage],
+    layers: &[Layer],
     inputs: usize,
     samples: usize,
     state: &State,
 ) -> Option<(Vec<Buffer>, Places)> {
-    let count = stages.len();
-    let clock = Clock {
-        loss: count,
-        end: 2 * count + 1,
-        trains: state.trains,
+    let clock = Clock::new(stages.len(), state.trains);
+    let mut buffers = Buffers {
+        list: Vec::new(),
+        layers,
     };
-    let mut buffers = Buffers { list: Vec::new() };
     let mut places = Places::default();
     let whole = 0..=clock.end;
     places.parameters = buffers.add("parameters".into(), state.parameter_bytes, whole.clone());
@@ -94,168 +74,120 @@ pub(crate) fn lay_out(
         }
         places.record = Some(buffers.add("record".into(), state.record_bytes, whole));
     }
-    let words = |words: usize| (words as u64).checked_mul(4);
-    let batch = |values: usize| words(values.checked_mul(samples)?);
-    places.input = buffers.add("input".into(), batch(inputs)?, 0..=0);
-    let mut source = places.input;
-    let mut source_is_kept = false;
-    for (index, stage) in stages.iter_mut().enumerate() {
-        let of = names(stage);
-        let name = |what: &str| format!("{what} {of}");
-        stage.input = source;
-        buffers.extend(source, clock.reads_input(index, stage));
-        let trains = state.trains && stage.backward;
-        // A relu spoils nothing: where it changes a value, the gradient of that value is 0.
-        let in_place = matches!(stage.kind, StageKind::Relu)
-            || stage.kind.keeps_shape() && !source_is_kept && !(trains && stage.kind.reads_input());
-        stage.output = if in_place {
-            source
-        } else {
-            buffers.add(name("output"), batch(stage.outputs)?, index..=index)
-        };
-        source_is_kept = trains && stage.kind.reads_output();
-        buffers.extend(stage.output, clock.reads_output(index, stage));
-        let pool = match &stage.kind {
-            StageKind::Window(window) => window.pool.as_ref(),
-            StageKind::Pool(pool) => Some(pool),
-            _ => None,
-        };
-        if let Some(pool) = pool.filter(|_| state.trains && stage.backward) {
-            let bytes = (stage.outputs.checked_mul(samples)? as u64)
-                .checked_mul(pool.index_bytes() as u64)?;
-            stage.indices =
-                Some(buffers.add(name("indices"), bytes, index..=clock.backward(index)));
+    places.input = buffers.add("input".into(), batch_bytes(inputs, samples)?, 0..=0);
+    let mut last = places.input;
+    for index in 0..stages.len() {
+        let source =
+            |stage: Option<usize>| stage.map_or(places.input, |stage| stages[stage].output);
+        let (input, shortcut) = (source(stages[index].source), stages[index].shortcut);
+        let shortcut = shortcut.map(|stage| source(Some(stage)));
+        (stages[index].input, stages[index].shortcut_input) = (input, shortcut);
+        buffers.extend(input, clock.reads_input(index, &stages[index]));
+        if let Some(shortcut) = shortcut {
+            buffers.extend(shortcut, index);
         }
-        let kept = match &stage.kind {
-            StageKind::GroupNorm(norm) => Some(batch(2 * norm.groups)?),
-            kind => match kind.norm() {
-                Some(norm) => Some(words(2 * norm.channels)?),
-                None => None,
-            },
-        };
-        if let Some(bytes) = kept.filter(|_| trains) {
-            stage.statistics =
-                Some(buffers.add(name("statistics"), bytes, index..=clock.backward(index)));
-        }
-        if let StageKind::Window(window) = &stage.kind
-            && trains
-            && window.norm.is_some()
-        {
-            let bytes = batch(window.conv.outputs())?;
-            stage.convolved =
-                Some(buffers.add(name("convolved"), bytes, index..=clock.backward(index)));
-        }
-        let (forward, backward) = match &stage.kind {
-            StageKind::Window(window) => (window.work.forward_words, window.work.backward_words),
-            StageKind::Dense(dense) => (dense.work.words, dense.work.words),
-            _ => (0, 0),
-        };
-        if forward > 0 {
-            stage.forward_work =
-                Some(buffers.add(name("forward work"), words(forward)?, index..=index));
-        }
-        if backward > 0 && state.trains {
-            let when = clock.backward(index);
-            stage.backward_work =
-                Some(buffers.add(name("backward work"), words(backward)?, when..=when));
-        }
-        source = stage.output;
-    }
-    places.logits = source;
-    buffers.extend(source, clock.loss);
-    if state.trains {
-        let mut gradient: Option<usize> = None;
-        for index in (0..count).rev() {
-            if !stages[index].backward {
-                break;
+        let output = match written_over(stages, index, &buffers, &clock) {
+            Some(buffer) => buffer,
+            None => {
+                let name = buffers.name("output", &stages[index]);
+                buffers.add(
+                    name,
+                    batch_bytes(stages[index].outputs, samples)?,
+                    index..=index,
+                )
             }
-            let stage = &stages[index];
-            let when = clock.backward(index);
-            let output = match gradient {
-                Some(gradient) => gradient,
-                None => buffers.add(
-                    format!("gradient {}", names(stage)),
-                    batch(stage.outputs)?,
-                    clock.loss..=when,
-                ),
-            };
-            buffers.extend(output, when);
-            places.logits_gradient.get_or_insert(output);
-            let earlier = index
-                .checked_sub(1)
-                .filter(|&earlier| stages[earlier].backward);
-            gradient = match (earlier, &stage.kind) {
-                (None, _) => None,
-                (Some(_), kind) if kind.keeps_shape() => Some(output),
-                (Some(earlier), _) => {
-                    let name = format!("gradient {}", names(&stages[earlier]));
-                    Some(buffers.add(name, batch(stage.inputs)?, when..=clock.backward(earlier)))
-                }
-            };
-            (stages[index].output_gradient, stages[index].input_gradient) =
-                (Some(output), gradient);
+        };
+        stages[index].output = output;
+        buffers.extend(output, clock.reads_output(index, &stages[index]));
+        if let StageKind::Fork = stages[index].kind {
+            // No stage on one branch may write over what the other has still to read.
+            let reads = |stage: &Stage| [stage.source, stage.shortcut].contains(&Some(index));
+            buffers.extend(output, stages.iter().rposition(reads)?);
         }
+        own(&mut stages[index], index, samples, &mut buffers, &clock)?;
+        last = output;
+    }
+    places.logits = last;
+    buffers.extend(last, clock.loss);
+    if state.trains {
+        places.logits_gradient = gradients::lay_out(stages, samples, &mut buffers, &clock)?;
     }
     Some((buffers.list, places))
 }
 
-fn names(stage: &Stage) -> String {
-    let (first, last) = (stage.layers.start, stage.layers.end - 1);
-    if first == last {
-        format!("of layer {first}")
-    } else {
-        format!("of layers {first}-{last}")
+/// The buffer among those that a stage reads that it may write its output over: nobody reads it later. A relu spoils nothing
+/// for a backward pass, unless another branch reads the same value: where it changes a value, that value's gradient is 0.
+fn written_over(
+    stages: &[Stage],
+    index: usize,
+    buffers: &Buffers<'_>,
+    clock: &Clock,
+) -> Option<usize> {
+    let stage = &stages[index];
+    let free = |buffer: usize| buffers.list[buffer].last <= index;
+    let forked = || (stage.source).is_some_and(|source| stages[source].kind == StageKind::Fork);
+    match stage.kind {
+        StageKind::Fork => Some(stage.input),
+        StageKind::Add => [Some(stage.input), stage.shortcut_input]
+            .into_iter()
+            .flatten()
+            .find(|&buffer| free(buffer)),
+        StageKind::Relu if clock.trains && !forked() => Some(stage.input),
+        _ if stage.kind.keeps_shape() => Some(stage.input).filter(|&input| free(input)),
+        _ => None,
     }
 }
 
-/// The number of each operation.
-struct Clock {
-    loss: usize,
-    end: usize,
-    trains: bool,
-}
-
-impl Clock {
-    fn backward(&self, stage: usize) -> usize {
-        self.end - 1 - stage
+/// What a stage alone needs: places of maxima, statistics and workspace.
+fn own(
+    stage: &mut Stage,
+    index: usize,
+    samples: usize,
+    buffers: &mut Buffers<'_>,
+    clock: &Clock,
+) -> Option<()> {
+    let trains = clock.trains && stage.backward;
+    let kept = index..=clock.backward(index);
+    let pool = match &stage.kind {
+        StageKind::Window(window) => window.pool.as_ref(),
+        StageKind::Pool(pool) => Some(pool),
+        _ => None,
+    };
+    if let Some(pool) = pool.filter(|_| trains) {
+        let bytes =
+            (stage.outputs.checked_mul(samples)? as u64).checked_mul(pool.index_bytes() as u64)?;
+        stage.indices = Some(buffers.add(buffers.name("indices", stage), bytes, kept.clone()));
     }
-
-    /// The last operation in which a stage reads its input.
-    fn reads_input(&self, index: usize, stage: &Stage) -> usize {
-        if self.trains && stage.backward && stage.kind.reads_input() {
-            self.backward(index)
-        } else {
-            index
-        }
+    let statistics = match &stage.kind {
+        StageKind::GroupNorm(norm) => Some(batch_bytes(2 * norm.groups, samples)?),
+        kind => match kind.norm() {
+            Some(norm) => Some(words_bytes(2 * norm.channels)?),
+            None => None,
+        },
+    };
+    if let Some(bytes) = statistics.filter(|_| trains) {
+        let name = buffers.name("statistics", stage);
+        stage.statistics = Some(buffers.add(name, bytes, kept.clone()));
     }
-
-    /// The last operation in which a stage reads its own output.
-    fn reads_output(&self, index: usize, stage: &Stage) -> usize {
-        if self.trains && stage.backward && stage.kind.reads_output() {
-            self.backward(index)
-        } else {
-            index
-        }
+    if let StageKind::Window(window) = &stage.kind
+        && trains
+        && window.norm.is_some()
+    {
+        let bytes = batch_bytes(window.conv.outputs(), samples)?;
+        stage.convolved = Some(buffers.add(buffers.name("convolved", stage), bytes, kept));
     }
-}
-
-struct Buffers {
-    list: Vec<Buffer>,
-}
-
-impl Buffers {
-    fn add(&mut self, name: String, bytes: u64, alive: std::ops::RangeInclusive<usize>) -> usize {
-        self.list.push(Buffer {
-            name,
-            bytes,
-            first: *alive.start(),
-            last: *alive.end(),
-            offset: 0,
-        });
-        self.list.len() - 1
+    let (forward, backward) = match &stage.kind {
+        StageKind::Window(window) => (window.work.forward_words, window.work.backward_words),
+        StageKind::Dense(dense) => (dense.work.words, dense.work.words),
+        _ => (0, 0),
+    };
+    if forward > 0 {
+        let name = buffers.name("forward work", stage);
+        stage.forward_work = Some(buffers.add(name, words_bytes(forward)?, index..=index));
     }
-
-    fn extend(&mut self, buffer: usize, last: usize) {
-        self.list[buffer].last = self.list[buffer].last.max(last);
+    if backward > 0 && clock.trains {
+        let (name, when) = (buffers.name("backward work", stage), clock.backward(index));
+        stage.backward_work = Some(buffers.add(name, words_bytes(backward)?, when..=when));
     }
+    Some(())
 }

@@ -26,16 +26,16 @@ pub(crate) fn cost(
         Op::Conv2d(conv) => conv.window() as u64,
         Op::MaxPool2d(pool) => (pool.kernel[0] * pool.kernel[1]) as u64,
         Op::AvgPool2d(pool) => (pool.kernel[0] * pool.kernel[1]) as u64,
-        Op::Relu | Op::Activation(_) | Op::Softmax(_) => 1,
+        Op::Relu | Op::Activation(_) | Op::Softmax(_) | Op::Add => 1,
         // Mean, variance, and the normalised value, scaled and moved.
         Op::BatchNorm(_) | Op::LayerNorm(_) | Op::GroupNorm(_) => 7,
-        Op::Flatten => 0,
+        Op::Flatten | Op::Fork | Op::Shortcut => 0,
     };
     let macs = written.checked_mul(window)?.checked_mul(4)? / 4;
-    let moved = if matches!(op, Op::Flatten) {
-        0
-    } else {
-        4 * (read + written)
+    let moved = match op {
+        Op::Flatten | Op::Fork | Op::Shortcut => 0,
+        Op::Add => 4 * (2 * read + written),
+        _ => 4 * (read + written),
     };
     let back = u64::from(reaches_parameters);
     let (flops_forward, flops_backward) = match op {
@@ -43,12 +43,19 @@ pub(crate) fn cost(
             let bias = if *bias { written } else { 0 };
             (2 * macs + bias, 2 * macs * (1 + back) + bias)
         }
-        Op::MaxPool2d(_) | Op::Relu | Op::Activation(_) | Op::Softmax(_) => (macs, written * back),
+        // What an add takes back is the sum that its fork makes of two gradients.
+        Op::MaxPool2d(_) | Op::Relu | Op::Activation(_) | Op::Softmax(_) | Op::Add => {
+            (macs, written * back)
+        }
         Op::AvgPool2d(_) => (macs, macs * back),
         Op::BatchNorm(_) | Op::LayerNorm(_) | Op::GroupNorm(_) => (macs, macs * (1 + back)),
-        Op::Flatten => (0, 0),
+        Op::Flatten | Op::Fork | Op::Shortcut => (0, 0),
     };
-    let bytes_backward = if trains { moved * (1 + back) } else { 0 };
+    let bytes_backward = match op {
+        Op::Add => moved * back,
+        _ if trains => moved * (1 + back),
+        _ => 0,
+    };
     Some(Cost {
         flops_forward,
         flops_backward,

@@ -20,13 +20,41 @@ pub enum Error {
         what: &'static str,
     },
     /// Two layers go by one name, so that their parameters would too.
-    #[error("layers {first} and {layer} are both called \"{path}\": give one of them another name")]
+    #[error("two layers are called \"{path}\": give one of them another name")]
     DuplicateName {
         /// Position of the second layer.
         layer: usize,
         /// Position of the first layer.
         first: usize,
         /// The name of both.
+        path: String,
+    },
+    /// The branches of a residual cannot be added.
+    #[error(
+        "layer {path} (residual) adds {output}, which its layers give, to {}, but only equal shapes can be added: {}",
+        shortcut(.input, .projected.as_ref()),
+        fitting(.input, .output, .projected.as_ref())
+    )]
+    Branches {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// Shape of the samples that reach it.
+        input: Shape,
+        /// What its layers give.
+        output: Shape,
+        /// What its projection gives, where it has one.
+        projected: Option<Shape>,
+    },
+    /// A residual would add a value to itself.
+    #[error(
+        "layer {path} (residual) has no layer that computes anything: put one into its layers, as {{ linear = 64 }}"
+    )]
+    EmptyResidual {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
         path: String,
     },
     /// A window layer was given samples without height and width.
@@ -178,13 +206,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// The position in the list of the layer that causes it, if one does.
+    /// The entry of the model's lists that causes it, counted as they are written, if one does.
     pub fn layer(&self) -> Option<usize> {
         match *self {
             Error::NoLayers | Error::NothingToTrain | Error::Zero { .. } | Error::ArenaTooLarge => {
                 None
             }
             Error::DuplicateName { layer, .. }
+            | Error::Branches { layer, .. }
+            | Error::EmptyResidual { layer, .. }
             | Error::NeedsImage { layer, .. }
             | Error::NeedsFlat { layer, .. }
             | Error::WindowTooLarge { layer, .. }
@@ -195,5 +225,40 @@ impl Error {
             | Error::NotLogits { layer, .. }
             | Error::TooLarge { layer, .. } => Some(layer),
         }
+    }
+}
+
+fn shortcut(input: &Shape, projected: Option<&Shape>) -> String {
+    match projected {
+        Some(projected) => format!("{projected}, which its projection gives"),
+        None => format!("its input of {input}"),
+    }
+}
+
+/// The projection that makes `output` of `input`, if there is a plain one.
+fn fitting(input: &Shape, output: &Shape, projected: Option<&Shape>) -> String {
+    let stride = |from: usize, to: usize| {
+        let stride = from.div_ceil(to);
+        (from.div_ceil(stride) == to).then_some(stride)
+    };
+    let layer = match (input.extents(), output.extents()) {
+        (&[_], &[units]) => Some(format!("{{ linear = {units} }}")),
+        (&[_, height, width], &[filters, out_height, out_width]) => {
+            let strides = (stride(height, out_height), stride(width, out_width));
+            let stride = match strides {
+                (Some(1), Some(1)) => Some(String::new()),
+                (Some(high), Some(wide)) if high == wide => Some(format!(", stride = {high}")),
+                (Some(high), Some(wide)) => Some(format!(", stride = [{high}, {wide}]")),
+                _ => None,
+            };
+            stride.map(|stride| {
+                format!("{{ conv2d = {{ filters = {filters}, kernel = 1{stride} }} }}")
+            })
+        }
+        _ => None,
+    };
+    match layer {
+        Some(layer) => format!("write projection = {layer}"),
+        None => format!("make its layers give {}", projected.unwrap_or(input)),
     }
 }

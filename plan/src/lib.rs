@@ -9,7 +9,10 @@ mod buffers;
 mod cost;
 mod dense;
 mod error;
+mod extent;
+mod gradients;
 mod job;
+mod lifetime;
 mod memory;
 mod op;
 mod parameter;
@@ -21,10 +24,11 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use buffers::{Buffer, Places};
+pub use buffers::Places;
 pub use dense::{DenseWork, GEMM_BLOCK, GEMM_DEPTH, GEMM_WORDS, packed_words};
 pub use error::Error;
 pub use job::{Reads, collective_bytes, for_job};
+pub use lifetime::Buffer;
 pub use memory::{Kinds, Memory};
 pub use op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Scale, Softmax};
 pub use parameter::{Init, Parameter, Statistic};

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::buffers::{Buffer, Places};
+use crate::buffers::Places;
+use crate::lifetime::Buffer;
 use crate::stage::Stage;
 
 /// The memory of a rank.

@@ -29,6 +29,12 @@ pub enum Op {
     Softmax(Softmax),
     /// The same values under a shape of one extent.
     Flatten,
+    /// A residual begins: its input is read by both of its branches.
+    Fork,
+    /// The branch that ends here is put aside, and the residual's input is led through what follows.
+    Shortcut,
+    /// A residual ends: the sum of its branches.
+    Add,
 }
 
 /// Extents of a two-dimensional average pooling. Pairs are `[height, width]`.

@@ -111,7 +111,10 @@ pub(crate) fn add(
         | Op::Relu
         | Op::Activation(_)
         | Op::Softmax(_)
-        | Op::Flatten => Vec::new(),
+        | Op::Flatten
+        | Op::Fork
+        | Op::Shortcut
+        | Op::Add => Vec::new(),
     };
     for (suffix, shape, init, fan_in) in added {
         let offset = parameters.last().map_or(0, |last| last.words().end);

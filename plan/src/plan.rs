@@ -6,8 +6,9 @@ use spec::job::Optimizer;
 use spec::model::Model;
 
 use crate::arena;
-use crate::buffers::{self, Buffer, Places, State};
+use crate::buffers::{self, Places, State};
 use crate::error::Error;
+use crate::lifetime::Buffer;
 use crate::memory::{self, Memory};
 use crate::op::Op;
 use crate::parameter::{Parameter, Statistic, add_statistics};
@@ -68,7 +69,7 @@ pub struct Plan {
     pub mode: Mode,
     /// How the parameters follow the gradient.
     pub optimizer: Optimizer,
-    /// The layers, as in the model.
+    /// The layers as they run one after another: those of lists inside lists too, each time that they are repeated.
     pub layers: Vec<Layer>,
     /// The named views of the flat parameter buffer.
     pub parameters: Vec<Parameter>,
@@ -125,14 +126,14 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     }
     let parameter_count = parameters.last().map_or(0, |last| last.words().end);
     let mut running_statistics = Vec::new();
-    for (index, layer) in layers.iter().enumerate() {
+    for layer in &layers {
         add_statistics(&layer.path, &layer.kind, &mut running_statistics);
         if let Op::BatchNorm(norm) = &layer.kind
             && norm.plane * request.microbatch == 1
             && trains
         {
             return Err(Error::OneValue {
-                layer: index,
+                layer: layer.entry,
                 path: layer.path.clone(),
                 input: layer.input.clone(),
             });
@@ -141,7 +142,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     let statistic_count = running_statistics.last().map_or(0, |last| last.words.end);
     let mut stages =
         stages(&layers, request.microbatch, request.threads).map_err(|layer| Error::TooLarge {
-            layer,
+            layer: layers[layer].entry,
             path: layers[layer].path.clone(),
             word: layers[layer].word,
             input: layers[layer].input.clone(),
@@ -161,8 +162,9 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
         trains,
     };
     let inputs = request.input.elements();
-    let (mut buffers, places) = buffers::lay_out(&mut stages, inputs, request.microbatch, &state)
-        .ok_or(Error::ArenaTooLarge)?;
+    let (mut buffers, places) =
+        buffers::lay_out(&mut stages, &layers, inputs, request.microbatch, &state)
+            .ok_or(Error::ArenaTooLarge)?;
     let arena = arena::pack(&mut buffers).ok_or(Error::ArenaTooLarge)?;
     let total = arena
         .checked_add(request.host_bytes)

@@ -1,5 +1,6 @@
-//! Stages: neighbouring layers that run as one pass over memory. A convolution takes the batch norm, the relu and the
-//! pooling behind it along, so that what lies between them stays in the cache; a linear layer takes its relu along.
+//! Stages: neighbouring layers that run as one pass over memory, in running order. A convolution takes the batch norm, the relu
+//! and the pooling behind it along, so that what lies between them stays in the cache; a linear layer takes its relu along. What
+//! begins or ends a branch of a residual is a layer of its own between its neighbours, so that nothing is taken along across it.
 
 use std::ops::Range;
 
@@ -27,12 +28,20 @@ pub struct Stage {
     pub outputs: usize,
     /// Whether the loss must flow back through it: some parameter lies in it or before it.
     pub backward: bool,
+    /// The stage whose output it reads; none: the batch. Only a fork's output is read by more than one.
+    pub source: Option<usize>,
+    /// The stage whose output an add adds to that of `source`: the end of the residual's projection, or its fork.
+    pub shortcut: Option<usize>,
     /// Where it reads: `(N, inputs)`.
     pub input: usize,
     /// Where it writes: `(N, outputs)`; its input itself where it works in place.
     pub output: usize,
+    /// Where an add reads what it adds: like `input`.
+    pub shortcut_input: Option<usize>,
     /// The gradient of its input, where an earlier stage needs it.
     pub input_gradient: Option<usize>,
+    /// The gradient that goes into the shortcut, at an add, or that has come through it, at a fork.
+    pub shortcut_gradient: Option<usize>,
     /// The gradient of its output, where it has a backward pass.
     pub output_gradient: Option<usize>,
     /// Where in its window each pooled value stood.
@@ -66,12 +75,17 @@ pub enum StageKind {
     BatchNorm(BatchNorm),
     /// A normalisation inside each sample.
     GroupNorm(GroupNorm),
-    /// A relu of its own, in place.
+    /// A relu of its own, in place unless another branch reads its input.
     Relu,
     /// Another function of one value, in place where its derivative shows in what it gives.
     Activation(Activation),
     /// A softmax, in place.
     Softmax(Softmax),
+    /// A value that two branches read: nothing forward; backward, what came through the shortcut is added to what came
+    /// through the layers.
+    Fork,
+    /// The sum of two branches; backward, its gradient is that of both.
+    Add,
 }
 
 impl StageKind {
@@ -89,7 +103,9 @@ impl StageKind {
             StageKind::Pool(_)
             | StageKind::Average(_)
             | StageKind::Relu
-            | StageKind::Softmax(_) => false,
+            | StageKind::Softmax(_)
+            | StageKind::Fork
+            | StageKind::Add => false,
         }
     }
 
@@ -102,7 +118,9 @@ impl StageKind {
             StageKind::Pool(_)
             | StageKind::Average(_)
             | StageKind::BatchNorm(_)
-            | StageKind::GroupNorm(_) => false,
+            | StageKind::GroupNorm(_)
+            | StageKind::Fork
+            | StageKind::Add => false,
             StageKind::Relu | StageKind::Softmax(_) => true,
             StageKind::Activation(_) => !self.reads_input(),
         }
@@ -114,6 +132,15 @@ impl StageKind {
             StageKind::BatchNorm(norm) => Some(norm),
             StageKind::Window(window) => window.norm.as_ref(),
             _ => None,
+        }
+    }
+
+    /// Whether the backward pass writes over the gradient of what went out, so that no other may read it later.
+    pub fn spoils_gradient(&self) -> bool {
+        match self {
+            StageKind::Window(window) => window.relu,
+            StageKind::Dense(dense) => dense.relu,
+            kind => kind.keeps_shape(),
         }
     }
 
@@ -156,6 +183,19 @@ pub struct Window {
     pub work: WindowWork,
 }
 
+/// A value on its way: what gives it, and whether it depends on parameters.
+#[derive(Clone, Copy)]
+struct Value {
+    stage: Option<usize>,
+    trains: bool,
+}
+
+/// A residual whose end has not come yet: its input, and what its layers give once its projection has begun.
+struct Fork {
+    value: Value,
+    body: Option<Value>,
+}
+
 /// The stages of `layers` for microbatches of `samples`, without their buffers; or the position of the layer whose
 /// work is too large to count.
 pub(crate) fn stages(
@@ -165,7 +205,11 @@ pub(crate) fn stages(
 ) -> Result<Vec<Stage>, usize> {
     let mut stages: Vec<Stage> = Vec::new();
     let mut at = 0;
-    let mut trains = false;
+    let mut value = Value {
+        stage: None,
+        trains: false,
+    };
+    let mut forks: Vec<Fork> = Vec::new();
     let mut statistics = 0;
     while at < layers.len() {
         let first = at;
@@ -175,10 +219,36 @@ pub(crate) fn stages(
             found
         };
         at += 1;
-        let before = trains;
-        trains |= !layers[first].parameters.is_empty();
+        let before = value;
+        let (mut source, mut shortcut) = (before.stage, None);
+        value = Value {
+            stage: Some(stages.len()),
+            trains: before.trains || !layers[first].parameters.is_empty(),
+        };
         let kind = match &layers[first].kind {
-            Op::Flatten => continue,
+            Op::Flatten => {
+                value = before;
+                continue;
+            }
+            Op::Fork => {
+                forks.push(Fork { value, body: None });
+                StageKind::Fork
+            }
+            Op::Shortcut => {
+                let fork = forks.last_mut().expect("a residual is open");
+                (fork.body, value) = (Some(before), fork.value);
+                continue;
+            }
+            Op::Add => {
+                let fork = forks.pop().expect("a residual is open");
+                let (body, other) = match fork.body {
+                    Some(body) => (body, before),
+                    None => (before, fork.value),
+                };
+                value.trains = body.trains || other.trains;
+                (source, shortcut) = (body.stage, other.stage);
+                StageKind::Add
+            }
             Op::Relu => StageKind::Relu,
             Op::Activation(activation) => StageKind::Activation(*activation),
             Op::Softmax(softmax) => StageKind::Softmax(*softmax),
@@ -206,7 +276,8 @@ pub(crate) fn stages(
                     _ => None,
                 };
                 at += usize::from(pool.is_some());
-                let work = WindowWork::new(conv, norm.is_some(), before, samples, threads);
+                let trains = before.trains;
+                let work = WindowWork::new(conv, norm.is_some(), trains, samples, threads);
                 StageKind::Window(Box::new(Window {
                     conv: *conv,
                     norm,
@@ -227,10 +298,14 @@ pub(crate) fn stages(
             parameters: layers[first].parameters.start..layers[at - 1].parameters.end,
             inputs: layers[first].input.elements(),
             outputs: layers[at - 1].output.elements(),
-            backward: trains,
+            backward: value.trains,
+            source,
+            shortcut,
             input: 0,
+            shortcut_input: None,
             output: 0,
             input_gradient: None,
+            shortcut_gradient: None,
             output_gradient: None,
             indices: None,
             convolved: None,

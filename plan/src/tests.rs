@@ -375,3 +375,5 @@ proptest! {
 
 mod memory;
 mod norms;
+mod residuals;
+mod tokens;

@@ -12,6 +12,7 @@ mod keys;
 mod layer;
 mod mistake;
 mod name;
+mod nested;
 mod normalization;
 mod optimizer;
 mod overrides;

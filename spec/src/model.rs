@@ -9,6 +9,39 @@ pub struct Model {
     pub layers: Vec<Layer>,
 }
 
+impl Layer {
+    /// The entries of lists that it takes as it is written: itself, then those inside it.
+    pub fn entries(&self) -> usize {
+        let inside = |layers: &[Layer]| layers.iter().map(Layer::entries).sum::<usize>();
+        1 + match &self.kind {
+            LayerKind::Residual(residual) => {
+                inside(&residual.layers) + inside(&residual.projection)
+            }
+            LayerKind::Repeat(repeat) => inside(&repeat.layers),
+            _ => 0,
+        }
+    }
+
+    /// The layers that run for it, repeated ones each time; as many as can be counted.
+    pub fn unrolled(&self) -> usize {
+        let inside = |layers: &[Layer]| {
+            layers
+                .iter()
+                .map(Layer::unrolled)
+                .fold(0, usize::saturating_add)
+        };
+        match &self.kind {
+            LayerKind::Residual(residual) => inside(&residual.layers)
+                .saturating_add(inside(&residual.projection))
+                .saturating_add(1),
+            LayerKind::Repeat(repeat) => {
+                inside(&repeat.layers).saturating_mul(repeat.times as usize)
+            }
+            _ => 1,
+        }
+    }
+}
+
 /// One layer and, where given, its own name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
@@ -51,6 +84,10 @@ pub enum LayerKind {
     LogSoftmax,
     /// `(C, H, W)` to `(C·H·W)`.
     Flatten,
+    /// What its layers give, added to what it takes.
+    Residual(Residual),
+    /// Its layers several times, each time with parameters of their own.
+    Repeat(Repeat),
 }
 
 /// A function of one value, as PyTorch computes it.
@@ -211,6 +248,25 @@ pub struct GroupNorm {
     pub affine: bool,
 }
 
+/// A sum of two branches of one value: PyTorch's `nn.Sequential` of the layers, with the projection as its child
+/// `projection`, whose forward pass adds the two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Residual {
+    /// The branch that computes.
+    pub layers: Vec<Layer>,
+    /// What the other branch is led through; nothing where it is empty.
+    pub projection: Vec<Layer>,
+}
+
+/// Layers that are repeated: PyTorch's `nn.Sequential` of so many `nn.Sequential`s.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Repeat {
+    /// How often, at least 1.
+    pub times: u32,
+    /// The layers of each time.
+    pub layers: Vec<Layer>,
+}
+
 impl LayerKind {
     /// The layer's name in a job file.
     pub fn word(&self) -> &'static str {
@@ -228,6 +284,8 @@ impl LayerKind {
             LayerKind::Softmax => "softmax",
             LayerKind::LogSoftmax => "log_softmax",
             LayerKind::Flatten => "flatten",
+            LayerKind::Residual(_) => "residual",
+            LayerKind::Repeat(_) => "repeat",
         }
     }
 }

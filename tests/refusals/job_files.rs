@@ -65,7 +65,8 @@ ranks = 2
                  above 0 and below 1, got 2",
                 "job.toml:6:11: model.layers[0]: unknown layer \"flaten\", did you mean \"flatten\"? (known: linear, conv2d, \
                  max_pool2d, avg_pool2d, global_avg_pool, batch_norm, layer_norm, group_norm, relu, flatten, gelu, silu, \
-                 swish, tanh, sigmoid, leaky_relu, elu, softplus, hardtanh, logsigmoid, softmax, log_softmax)",
+                 swish, tanh, sigmoid, leaky_relu, elu, softplus, hardtanh, logsigmoid, softmax, log_softmax, \
+                 residual, repeat)",
                 "job.toml:6:32: model.layers[1].linear: expected a whole number from 1 to 1048576, or \"classes\", got 0",
                 "job.toml:6:48: missing key model.layers[2].conv2d.kernel: expected a whole number from 1 to 1024, or \
                  two of them as [height, width]",
@@ -192,6 +193,28 @@ fn a_model_that_does_not_fit_its_data_is_refused_at_the_layer() {
             r#"["flatten", { linear = 12 }, "relu"]"#,
             "5:39: layer 2 (relu) is the last and gives 12, but cross_entropy needs 10 logits per sample: end the list with \
              { linear = \"classes\" }",
+        ),
+        (
+            r#"["relu", { repeat = { times = 2, layers = [{ residual = [{ conv2d = { filters = 2, kernel = 3, stride = 2, padding = 1 } }] }] } }]"#,
+            "5:52: layer 1.0.0 (residual) adds 2x4x4, which its layers give, to its input of 1x8x8, but only equal shapes can be \
+             added: write projection = { conv2d = { filters = 2, kernel = 1, stride = 2 } }",
+        ),
+        (
+            r#"[{ residual = ["flatten"] }, { linear = "classes" }]"#,
+            "5:11: layer 0 (residual) has no layer that computes anything: put one into its layers, as { linear = 64 }",
+        ),
+        (
+            r#"["flatten", { residual = [{ linear = 9, name = "projection" }] }]"#,
+            "5:57: model.layers[1].residual[0].name: \"projection\" is what the residual's projection is called: choose another name",
+        ),
+        (
+            r#"[{ repeat = { times = 6000, layers = ["relu", "tanh"] } }]"#,
+            "5:10: model.layers comes to 12000 layers with its repeats: at most 10000, lower times",
+        ),
+        (
+            r#"[{ residual = [{ residual = [{ residual = [{ residual = [{ residual = [{ residual = [{ residual = [{ residual = [{ residual = ["relu"] }] }] }] }] }] }] }] }] }]"#,
+            "5:136: model.layers[0].residual[0].residual[0].residual[0].residual[0].residual[0].residual[0].residual[0].residual[0].residual: \
+             layers lie at most 8 lists deep inside model.layers: write it flatter",
         ),
         (
             r#"["flatten", { linear = 9 }]"#,

@@ -5,15 +5,18 @@ use spec::model::Activation;
 use crate::backend::{Pointwise, View};
 use crate::cpu::device::Cpu;
 use crate::cpu::shared::Shared;
-use crate::cpu::wide::{Activate, DeriveActivation, Mask, Relu};
+use crate::cpu::wide::{Activate, Add, DeriveActivation, Mask, Relu};
 
 /// Words that one thread takes at a time.
 const BLOCK: usize = 16 << 10;
 
 impl Pointwise for Cpu {
-    fn relu_forward(&mut self, x: View) {
-        let [x] = self.arena.numbers([x]);
-        self.arch.dispatch(Relu(x));
+    fn relu_forward(&mut self, x: Option<View>, y: View) {
+        let [x, y]: [&mut [f32]; 2] = self.arena.numbers([x.unwrap_or(View::EMPTY), y]);
+        if !x.is_empty() {
+            y.copy_from_slice(x);
+        }
+        self.arch.dispatch(Relu(y));
     }
 
     fn relu_backward(&mut self, y: View, gradient: View) {
@@ -49,6 +52,31 @@ impl Pointwise for Cpu {
                 values: &values[range],
                 gradient,
             });
+        });
+    }
+
+    fn add(&mut self, x: Option<View>, addend: View, y: View) {
+        let arch = self.arch;
+        let views = [x.unwrap_or(View::EMPTY), addend, y];
+        let [x, addend, y]: [&mut [f32]; 3] = self.arena.numbers(views);
+        let (x, addend, words, y) = (&*x, &*addend, y.len(), Shared::new(y));
+        self.pool.for_each(words.div_ceil(BLOCK), |_, block| {
+            let range = block * BLOCK..words.min((block + 1) * BLOCK);
+            // SAFETY: blocks do not overlap.
+            let y = unsafe { y.part(range.clone()) };
+            let x = x.get(range.clone()).unwrap_or_default();
+            let addend = &addend[range];
+            arch.dispatch(Add { x, addend, y });
+        });
+    }
+
+    fn copy(&mut self, from: View, to: View) {
+        let [from, to]: [&mut [f32]; 2] = self.arena.numbers([from, to]);
+        let (from, words, to) = (&*from, to.len(), Shared::new(to));
+        self.pool.for_each(words.div_ceil(BLOCK), |_, block| {
+            let range = block * BLOCK..words.min((block + 1) * BLOCK);
+            // SAFETY: blocks do not overlap.
+            unsafe { to.part(range.clone()) }.copy_from_slice(&from[range]);
         });
     }
 }

@@ -87,6 +87,27 @@ impl WithSimd for Mask<'_> {
     }
 }
 
+/// `y = x + addend`, or `y += addend` where `x` is empty.
+pub(crate) struct Add<'a> {
+    pub x: &'a [f32],
+    pub addend: &'a [f32],
+    pub y: &'a mut [f32],
+}
+
+impl WithSimd for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        if self.x.is_empty() {
+            return pointwise::add(self.addend, self.y);
+        }
+        for ((y, &x), &addend) in self.y.iter_mut().zip(self.x).zip(self.addend) {
+            *y = x + addend;
+        }
+    }
+}
+
 /// An activation in place.
 pub(crate) struct Activate<'a> {
     pub activation: &'a Activation,

@@ -1,4 +1,4 @@
-//! A relu that follows neither a linear layer nor a convolution; in place, forward and backward.
+//! A relu that follows neither a linear layer nor a convolution; in place, unless another branch reads what it takes.
 
 use plan::Stage;
 
@@ -7,7 +7,8 @@ use crate::layers::views::Views;
 
 /// `y = max(x, 0)`
 pub(crate) fn forward(device: &mut dyn Backend, views: &Views, stage: &Stage, samples: usize) {
-    device.relu_forward(views.batch(stage, samples).y);
+    let batch = views.batch(stage, samples);
+    device.relu_forward(batch.source(stage), batch.y);
 }
 
 /// `dx = dy` where `y > 0`, else 0

@@ -91,9 +91,13 @@ impl Views {
         let indices = stage.indices.map(|indices| self.buffer(indices));
         Batch {
             x: view(stage.input, stage.inputs),
+            shortcut: (stage.shortcut_input).map(|buffer| view(buffer, stage.inputs)),
             y: view(stage.output, stage.outputs),
             x_gradient: stage
                 .input_gradient
+                .map(|buffer| view(buffer, stage.inputs)),
+            shortcut_gradient: stage
+                .shortcut_gradient
                 .map(|buffer| view(buffer, stage.inputs)),
             y_gradient: stage
                 .output_gradient
@@ -109,8 +113,10 @@ impl Views {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Batch {
     pub x: View,
+    pub shortcut: Option<View>,
     pub y: View,
     pub x_gradient: Option<View>,
+    pub shortcut_gradient: Option<View>,
     pub y_gradient: Option<View>,
     pub indices: Option<View>,
     pub statistics: Option<View>,

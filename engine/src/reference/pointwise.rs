@@ -9,9 +9,12 @@ use crate::reference::device::Reference;
 use crate::reference::functions::Plain;
 
 impl<T: Float> Pointwise for Reference<T> {
-    fn relu_forward(&mut self, x: View) {
-        let [x] = self.numbers([Some(x)]);
-        relu(x);
+    fn relu_forward(&mut self, x: Option<View>, y: View) {
+        let [x, y] = self.numbers([x, Some(y)]);
+        if !x.is_empty() {
+            y.copy_from_slice(x);
+        }
+        relu(y);
     }
 
     fn relu_backward(&mut self, y: View, gradient: View) {
@@ -30,6 +33,27 @@ impl<T: Float> Pointwise for Reference<T> {
     fn activation_backward(&mut self, activation: &Activation, values: View, gradient: View) {
         let [values, gradient] = self.numbers([Some(values), Some(gradient)]);
         derive::<T, Plain>(activation, values, gradient);
+    }
+
+    fn add(&mut self, x: Option<View>, addend: View, y: View) {
+        let [x, addend, y] = self.numbers([x, Some(addend), Some(y)]);
+        if !x.is_empty() {
+            y.copy_from_slice(x);
+        }
+        add(addend, y);
+    }
+
+    fn copy(&mut self, from: View, to: View) {
+        let [from, to] = self.numbers([Some(from), Some(to)]);
+        to.copy_from_slice(from);
+    }
+}
+
+/// `y += x`
+#[inline(always)]
+pub(crate) fn add<T: Float>(x: &[T], y: &mut [T]) {
+    for (&x, y) in x.iter().zip(y) {
+        *y += x;
     }
 }
 

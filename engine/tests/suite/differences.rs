@@ -12,7 +12,8 @@ use crate::networks::{
 const STEP: f64 = 1e-5;
 const TOLERANCE: f64 = 2e-8;
 
-fn agrees(input: &[usize], samples: usize, kinds: Vec<LayerKind>) {
+/// Every gradient of a network, or one of many, is the slope of its loss.
+pub fn agrees(input: &[usize], samples: usize, kinds: Vec<LayerKind>) {
     let network = Network::new(input, 3, samples, kinds.clone());
     let mut engine = network.engine::<f64>();
     engine.initialize(5);

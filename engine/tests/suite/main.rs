@@ -16,6 +16,8 @@ mod pytorch;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod residuals;
+#[cfg(test)]
 mod running;
 #[cfg(test)]
 mod tensors;

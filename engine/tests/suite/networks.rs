@@ -6,7 +6,7 @@ use spec::Shape;
 use spec::job::Optimizer;
 use spec::model::{
     Activation, AvgPool2d, BatchNorm, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
-    MaxPool2d, Model, Pair, Size,
+    MaxPool2d, Model, Pair, Repeat, Residual, Size,
 };
 use spec::random::{Purpose, Stream};
 
@@ -53,13 +53,10 @@ impl Network {
         microbatch: usize,
         kinds: Vec<LayerKind>,
     ) -> Network {
-        let layers = kinds
-            .into_iter()
-            .map(|kind| Layer { name: None, kind })
-            .collect();
-        let model = Model { layers };
         Network {
-            model,
+            model: Model {
+                layers: unnamed(kinds),
+            },
             input: input.to_vec(),
             classes,
             microbatch,
@@ -162,6 +159,23 @@ pub fn classes() -> LayerKind {
         units: Size::Classes,
         bias: true,
     })
+}
+
+/// A residual of two lists of layers.
+pub fn residual(layers: Vec<LayerKind>, projection: Vec<LayerKind>) -> LayerKind {
+    let [layers, projection] = [layers, projection].map(unnamed);
+    LayerKind::Residual(Residual { layers, projection })
+}
+
+/// Layers several times.
+pub fn repeat(times: u32, layers: Vec<LayerKind>) -> LayerKind {
+    let layers = unnamed(layers);
+    LayerKind::Repeat(Repeat { times, layers })
+}
+
+fn unnamed(kinds: Vec<LayerKind>) -> Vec<Layer> {
+    let layer = |kind| Layer { name: None, kind };
+    kinds.into_iter().map(layer).collect()
 }
 
 /// Every activation but relu.

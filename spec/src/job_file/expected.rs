@@ -21,6 +21,10 @@ pub enum Expected {
     Layers,
     /// One layer.
     Layer,
+    /// A list of layers, or one layer.
+    Projection,
+    /// A list of layers, or a table that has it.
+    Residual,
     /// A layer that takes no values.
     NoValue {
         /// The layer's word.
@@ -124,6 +128,12 @@ impl fmt::Display for Expected {
             Expected::Table => f.write_str("a table"),
             Expected::Layers => f.write_str("a list of layers, as [\"flatten\", { linear = \"classes\" }]"),
             Expected::Layer => f.write_str("a layer, as \"relu\", { linear = 10 } or { linear = { units = 10, bias = false } }"),
+            Expected::Projection => {
+                f.write_str("a list of layers, or one layer, as { conv2d = { filters = 64, kernel = 1 } }")
+            }
+            Expected::Residual => {
+                f.write_str("a list of layers, or a table, as { layers = [{ linear = 64 }, \"relu\"] }")
+            }
             Expected::NoValue { layer } => write!(f, "\"{layer}\" alone or {{ {layer} = {{}} }}, since it takes no values"),
             Expected::Whole { from, to } => write!(f, "a whole number from {from} to {to}"),
             Expected::Pair { from, to } => {

@@ -59,6 +59,8 @@ pub(super) const GELU: &[&str] = &["approximate"];
 pub(super) const GELU_FORMS: &[&str] = &["erf", "tanh"];
 pub(super) const LEAKY_RELU: &[&str] = &["slope"];
 pub(super) const ELU: &[&str] = &["alpha"];
+pub(super) const RESIDUAL: &[&str] = &["layers", "projection"];
+pub(super) const REPEAT: &[&str] = &["times", "layers"];
 
 pub(super) const LAYERS: &[&str] = &[
     "linear",
@@ -83,6 +85,8 @@ pub(super) const LAYERS: &[&str] = &[
     "logsigmoid",
     "softmax",
     "log_softmax",
+    "residual",
+    "repeat",
 ];
 pub(super) const OPTIMIZERS: &[&str] = &["sgd", "adam", "adamw", "rmsprop", "adagrad"];
 pub(super) const SCHEDULES: &[&str] = &[
@@ -177,6 +181,8 @@ pub(super) fn of_layer(layer: &str) -> &'static [&'static str] {
         "gelu" => GELU,
         "leaky_relu" => LEAKY_RELU,
         "elu" => ELU,
+        "residual" => RESIDUAL,
+        "repeat" => REPEAT,
         _ => &[],
     }
 }

@@ -9,6 +9,7 @@ use crate::job_file::found::Found;
 use crate::job_file::keys;
 use crate::job_file::mistake::Wrong;
 use crate::job_file::name::is_layer_name;
+use crate::job_file::nested;
 use crate::job_file::normalization;
 use crate::job_file::spelling::nearest;
 use crate::job_file::tree::{Table, Value};
@@ -16,44 +17,86 @@ use crate::job_file::window::{avg_pool2d, conv2d, max_pool2d};
 use crate::model::{Layer, LayerKind, Linear, Model, Size};
 
 const MOST_LAYERS: usize = 10_000;
+/// So many lists a list of layers may lie in, one inside the other.
+const DEEPEST: usize = 8;
 /// The largest number of units.
 const MOST_UNITS: u32 = 1 << 20;
 
 /// Reads the section.
 pub(super) fn model(section: &Section<'_>, found: &mut Found) -> Option<Model> {
     let field = section.required("layers", Expected::Layers, found)?;
+    let layers = list(&field, 0, found)?;
+    let count = layers
+        .iter()
+        .map(Layer::unrolled)
+        .fold(0, usize::saturating_add);
+    if count > MOST_LAYERS {
+        let limit = MOST_LAYERS;
+        found.add(field.place(), Wrong::TooManyRepeated { count, limit });
+        return None;
+    }
+    Some(Model { layers })
+}
+
+/// The layers of a list that lies inside so many others.
+fn list(field: &Field<'_>, depth: usize, found: &mut Found) -> Option<Vec<Layer>> {
     let Value::List(nodes) = &field.node.value else {
         field.wrong_type(Expected::Layers, found);
         return None;
     };
-    if nodes.is_empty() {
-        found.add(field.place(), Wrong::NoLayers);
+    let key = || field.key.clone();
+    let refused = match nodes.len() {
+        0 => Some(Wrong::NoLayers { key: key() }),
+        count if count > MOST_LAYERS => Some(Wrong::TooManyLayers {
+            key: key(),
+            count,
+            limit: MOST_LAYERS,
+        }),
+        _ if depth > DEEPEST => Some(Wrong::TooDeep {
+            key: key(),
+            limit: DEEPEST,
+        }),
+        _ => None,
+    };
+    if let Some(wrong) = refused {
+        found.add(field.place(), wrong);
         return None;
     }
-    if nodes.len() > MOST_LAYERS {
-        found.add(
-            field.place(),
-            Wrong::TooManyLayers {
-                count: nodes.len(),
-                limit: MOST_LAYERS,
-            },
-        );
-        return None;
-    }
-    let mut names = BTreeMap::new();
+    let mut names = Names {
+        list: &field.key,
+        taken: BTreeMap::new(),
+    };
     let mut layers = Vec::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
-        layers.push(layer(&field.item(index, node), index, &mut names, found));
+        let item = field.item(index, node);
+        layers.push(layer(&item, index, depth, &mut names, found));
     }
-    Some(Model {
-        layers: layers.into_iter().collect::<Option<_>>()?,
-    })
+    layers.into_iter().collect()
+}
+
+/// The layers inside a layer that lies inside so many lists: a list, or one alone.
+fn inside(field: &Field<'_>, depth: usize, found: &mut Found) -> Option<Vec<Layer>> {
+    if let Value::List(_) = &field.node.value {
+        return list(field, depth, found);
+    }
+    let mut names = Names {
+        list: &field.key,
+        taken: BTreeMap::new(),
+    };
+    layer(field, 0, depth, &mut names, found).map(|layer| vec![layer])
+}
+
+/// The names of a list, each with its position.
+struct Names<'l, 't> {
+    list: &'l str,
+    taken: BTreeMap<&'t str, usize>,
 }
 
 fn layer<'t>(
     field: &Field<'t>,
     index: usize,
-    names: &mut BTreeMap<&'t str, usize>,
+    depth: usize,
+    names: &mut Names<'_, 't>,
     found: &mut Found,
 ) -> Option<Layer> {
     match &field.node.value {
@@ -65,7 +108,7 @@ fn layer<'t>(
                 }
                 None => Some(None),
             };
-            let kind = tabled(field, entries, found);
+            let kind = tabled(field, entries, depth, found);
             Some(Layer {
                 name: name?,
                 kind: kind?,
@@ -81,7 +124,7 @@ fn layer<'t>(
 fn name<'t>(
     field: &Field<'t>,
     index: usize,
-    names: &mut BTreeMap<&'t str, usize>,
+    names: &mut Names<'_, 't>,
     found: &mut Found,
 ) -> Option<String> {
     let text = field.text(Expected::LayerName, found)?;
@@ -89,10 +132,19 @@ fn name<'t>(
         field.out_of_range(Expected::LayerName, found);
         return None;
     }
-    let first = *names.entry(text).or_insert(index);
+    let first = *names.taken.entry(text).or_insert(index);
     if first != index {
         let (key, name) = (field.key.clone(), text.to_string());
-        found.add(field.place(), Wrong::DuplicateName { key, name, first });
+        let list = names.list.to_string();
+        found.add(
+            field.place(),
+            Wrong::DuplicateName {
+                key,
+                name,
+                list,
+                first,
+            },
+        );
         return None;
     }
     Some(text.to_string())
@@ -113,6 +165,11 @@ fn bare(field: &Field<'_>, word: &str, found: &mut Found) -> Option<LayerKind> {
         "batch_norm" => return Some(normalization::bare_batch_norm()),
         "layer_norm" => return Some(normalization::bare_layer_norm()),
         "group_norm" => ("group_norm", "{ group_norm = 8 }"),
+        "residual" => ("residual", "{ residual = [{ linear = 64 }, \"relu\"] }"),
+        "repeat" => (
+            "repeat",
+            "{ repeat = { times = 2, layers = [{ linear = 64 }, \"relu\"] } }",
+        ),
         _ => {
             let activation = activation::bare(word).map(LayerKind::Activation);
             if activation.is_none() {
@@ -134,7 +191,12 @@ fn bare(field: &Field<'_>, word: &str, found: &mut Found) -> Option<LayerKind> {
 
 /// A layer that is a table of its word and, perhaps, its name. Keys that do not belong there are noted, and there is a
 /// layer all the same: the notes refuse the file.
-fn tabled<'t>(field: &Field<'t>, entries: &'t Table, found: &mut Found) -> Option<LayerKind> {
+fn tabled<'t>(
+    field: &Field<'t>,
+    entries: &'t Table,
+    depth: usize,
+    found: &mut Found,
+) -> Option<LayerKind> {
     let (mut words, strays): (Vec<_>, Vec<_>) = entries
         .iter()
         .filter(|(key, _)| *key != "name")
@@ -157,7 +219,7 @@ fn tabled<'t>(field: &Field<'t>, entries: &'t Table, found: &mut Found) -> Optio
     for (stray, entry) in strays {
         found.add(entry.key, stray_key(field, word, stray));
     }
-    kind(word, &field.child(word, &entry.node), found)
+    kind(word, &field.child(word, &entry.node), depth, found)
 }
 
 fn unknown_layer(field: &Field<'_>, word: &str) -> Wrong {
@@ -182,7 +244,8 @@ fn stray_key(field: &Field<'_>, word: &str, key: &str) -> Wrong {
     }
 }
 
-fn kind(word: &str, field: &Field<'_>, found: &mut Found) -> Option<LayerKind> {
+fn kind(word: &str, field: &Field<'_>, depth: usize, found: &mut Found) -> Option<LayerKind> {
+    let inside = |field: &Field<'_>, found: &mut Found| inside(field, depth + 1, found);
     match word {
         "linear" => linear(field, found).map(LayerKind::Linear),
         "conv2d" => conv2d(field, found).map(LayerKind::Conv2d),
@@ -194,6 +257,8 @@ fn kind(word: &str, field: &Field<'_>, found: &mut Found) -> Option<LayerKind> {
         "gelu" => activation::gelu(field, found).map(LayerKind::Activation),
         "leaky_relu" => activation::leaky_relu(field, found).map(LayerKind::Activation),
         "elu" => activation::elu(field, found).map(LayerKind::Activation),
+        "residual" => nested::residual(field, &inside, found).map(LayerKind::Residual),
+        "repeat" => nested::repeat(field, &inside, found).map(LayerKind::Repeat),
         _ => {
             let layer = keys::LAYERS.iter().find(|layer| **layer == word)?;
             without_values(field, layer, found)?;

@@ -126,16 +126,45 @@ pub enum Wrong {
     NoLength,
     /// A model without layers.
     #[error(
-        "model.layers is empty: name at least one layer, as [\"flatten\", {{ linear = \"classes\" }}]"
+        "{key} is empty: name at least one layer, as [\"flatten\", {{ linear = \"classes\" }}]"
     )]
-    NoLayers,
+    NoLayers {
+        /// The list.
+        key: String,
+    },
     /// More layers than any model has.
-    #[error("model.layers has {count} layers: at most {limit}")]
+    #[error("{key} has {count} layers: at most {limit}")]
     TooManyLayers {
+        /// The list.
+        key: String,
         /// How many there are.
         count: usize,
         /// How many there may be.
         limit: usize,
+    },
+    /// More layers than any model has, once those that are repeated are counted each time.
+    #[error("model.layers comes to {count} layers with its repeats: at most {limit}, lower times")]
+    TooManyRepeated {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// Lists of layers inside each other, deeper than any model has them.
+    #[error("{key}: layers lie at most {limit} lists deep inside model.layers: write it flatter")]
+    TooDeep {
+        /// The list.
+        key: String,
+        /// How deep it may lie.
+        limit: usize,
+    },
+    /// A layer of a residual that is called as its projection.
+    #[error(
+        "{key}: \"projection\" is what the residual's projection is called: choose another name"
+    )]
+    ProjectionName {
+        /// The key.
+        key: String,
     },
     /// A layer given by name alone that needs values.
     #[error("{key}: \"{layer}\" needs values, as {example}")]
@@ -166,12 +195,14 @@ pub enum Wrong {
         second: String,
     },
     /// Two layers of one name.
-    #[error("{key}: the name \"{name}\" is taken by model.layers[{first}]: layer names are unique")]
+    #[error("{key}: the name \"{name}\" is taken by {list}[{first}]: layer names are unique")]
     DuplicateName {
         /// The key.
         key: String,
         /// The name.
         name: String,
+        /// The list that both stand in.
+        list: String,
         /// The position of the layer that has it already, from 0.
         first: usize,
     },

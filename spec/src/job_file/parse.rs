@@ -8,7 +8,7 @@ use crate::job_file::job::job;
 use crate::job_file::mistake::{Mistakes, Wrong};
 use crate::job_file::overrides;
 use crate::job_file::position::Cursor;
-use crate::job_file::tree::{Place, Table, Value, document};
+use crate::job_file::tree::{Node, Place, Table, Value, document};
 
 /// The longest job file, in bytes.
 const LONGEST: usize = 1 << 20;
@@ -39,23 +39,56 @@ pub fn parse_with(text: &str, set: &[String]) -> Result<Job, Mistakes> {
     }
 }
 
-/// Line and column, from 1, of each entry of `model.layers`, in order; empty if the text has none.
+/// Line and column, from 1, of each entry of `model.layers`, each followed by those of the lists inside it, in order;
+/// empty if the text has none.
 pub fn layer_positions(text: &str) -> Vec<(usize, usize)> {
     let document = tree(text, &mut Found::default()).unwrap_or_default();
-    let model = document.get("model").map(|entry| &entry.node.value);
-    let Some(Value::Table(model)) = model else {
-        return Vec::new();
-    };
-    let layers = model.get("layers").map(|entry| &entry.node.value);
-    let Some(Value::List(layers)) = layers else {
-        return Vec::new();
-    };
-    let mut cursor = Cursor::new(text);
-    let offsets = layers.iter().filter_map(|layer| match layer.place {
+    let mut places = Vec::new();
+    if let Some(Value::Table(model)) = document.get("model").map(|entry| &entry.node.value) {
+        entries(model, "layers", &mut places);
+    }
+    let offsets = places.into_iter().filter_map(|place| match place {
         Place::File(offset) => Some(offset),
         Place::Nowhere | Place::Set(_) => None,
     });
-    offsets.map(|offset| cursor.at(offset)).collect()
+    let offsets: Vec<usize> = offsets.collect();
+    let mut order: Vec<usize> = (0..offsets.len()).collect();
+    order.sort_by_key(|&number| offsets[number]);
+    let (mut cursor, mut positions) = (Cursor::new(text), vec![(0, 0); offsets.len()]);
+    for number in order {
+        positions[number] = cursor.at(offsets[number]);
+    }
+    positions
+}
+
+/// Adds the places of the layers under `key`, each followed by those inside it.
+fn entries(table: &Table, key: &str, places: &mut Vec<Place>) {
+    match table.get(key).map(|entry| &entry.node) {
+        Some(Node {
+            value: Value::List(nodes),
+            ..
+        }) => nodes.iter().for_each(|node| entry(node, places)),
+        Some(node) if key == "projection" => entry(node, places),
+        _ => {}
+    }
+}
+
+/// Adds the place of a layer, and those inside it.
+fn entry(node: &Node, places: &mut Vec<Place>) {
+    places.push(node.place);
+    let Value::Table(layer) = &node.value else {
+        return;
+    };
+    for word in ["residual", "repeat"] {
+        match layer.get(word).map(|entry| &entry.node.value) {
+            Some(Value::Table(values)) => {
+                entries(values, "layers", places);
+                entries(values, "projection", places);
+            }
+            Some(Value::List(_)) => entries(layer, word, places),
+            _ => {}
+        }
+    }
 }
 
 fn tree(text: &str, found: &mut Found) -> Option<Table> {

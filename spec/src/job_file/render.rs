@@ -215,6 +215,19 @@ fn entry(layer: &Layer) -> String {
             format!("{{ slope = {slope:?} }}")
         }
         LayerKind::Activation(Activation::Elu { alpha }) => format!("{{ alpha = {alpha:?} }}"),
+        LayerKind::Residual(residual) if residual.projection.is_empty() => {
+            format!("{{ layers = {} }}", list(&residual.layers))
+        }
+        LayerKind::Residual(residual) => format!(
+            "{{ layers = {}, projection = {} }}",
+            list(&residual.layers),
+            list(&residual.projection)
+        ),
+        LayerKind::Repeat(repeat) => format!(
+            "{{ times = {}, layers = {} }}",
+            repeat.times,
+            list(&repeat.layers)
+        ),
         LayerKind::Relu
         | LayerKind::Flatten
         | LayerKind::GlobalAvgPool
@@ -229,6 +242,11 @@ fn entry(layer: &Layer) -> String {
         Some(name) => format!("{{ {word} = {values}, name = {} }}", quoted(name)),
         None => format!("{{ {word} = {values} }}"),
     }
+}
+
+fn list(layers: &[Layer]) -> String {
+    let entries: Vec<String> = layers.iter().map(entry).collect();
+    format!("[{}]", entries.join(", "))
 }
 
 fn pooling(kernel: Pair, stride: Pair, padding: Pair) -> String {

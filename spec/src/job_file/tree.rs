@@ -9,7 +9,7 @@ use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
 use crate::job_file::spelling::{quoted, shown};
 
 /// No key of a job file lies this deep: what is below stays unread.
-const DEPTH: usize = 16;
+const DEPTH: usize = 32;
 
 /// Where a key or value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

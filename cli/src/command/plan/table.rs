@@ -52,9 +52,19 @@ impl Shown<'_> {
             bytes(4 * (plan.input.elements() * plan.microbatch) as u64),
         ];
         let layers = plan.layers.iter().map(|layer| {
+            let word = match layer.kind {
+                // Where the branches begin there is nothing but a heading.
+                plan::Op::Fork | plan::Op::Shortcut => {
+                    let mut row = vec![indented(&layer.path), layer.word.to_string()];
+                    row.resize_with(7, blank);
+                    return row;
+                }
+                plan::Op::Add => "sum",
+                _ => layer.word,
+            };
             vec![
                 indented(&layer.path),
-                layer.word.to_string(),
+                word.to_string(),
                 layer.output.to_string(),
                 count(layer.parameter_count as u64),
                 count(layer.flops_forward),

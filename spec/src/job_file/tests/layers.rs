@@ -2,9 +2,10 @@
 
 use super::{SMALL, mistakes_of};
 use crate::job_file::spelling::listed;
-use crate::job_file::{keys, parse};
+use crate::job_file::{keys, layer_positions, parse};
 use crate::model::{
-    Activation, AvgPool2d, BatchNorm, Gelu, GroupNorm, LayerKind, LayerNorm, MaxPool2d, Pair,
+    Activation, AvgPool2d, BatchNorm, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, MaxPool2d,
+    Pair, Repeat, Residual,
 };
 
 /// The mistakes of the small file with these layers, without their place in the file.
@@ -60,6 +61,107 @@ fn layers_are_checked_one_by_one() {
         ("[{ max_pool2d = { kernel = 1025 } }]", "37: model.layers[0].max_pool2d.kernel: expected a whole number from 1 to 1024, or two of them as [height, width], got 1025".to_string()),
     ] {
         assert_eq!(layers(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn mistakes_inside_nested_lists_have_their_places() {
+    let list = "a list of layers, as [\"flatten\", { linear = \"classes\" }]";
+    let times = "a whole number from 1 to 10000";
+    let deep = |depth: usize| {
+        format!(
+            "[{}\"relu\"{}]",
+            "{ residual = [".repeat(depth),
+            "] }".repeat(depth)
+        )
+    };
+    for (text, expected) in [
+        ("[\"residual\"]", "11: model.layers[0]: \"residual\" needs values, as { residual = [{ linear = 64 }, \"relu\"] }".to_string()),
+        ("[\"repeat\"]", "11: model.layers[0]: \"repeat\" needs values, as { repeat = { times = 2, layers = [{ linear = 64 }, \"relu\"] } }".to_string()),
+        ("[{ residual = 3 }]", "24: model.layers[0].residual: expected a list of layers, or a table, as { layers = [{ linear = 64 }, \"relu\"] }, got 3".to_string()),
+        ("[{ residual = [] }]", "24: model.layers[0].residual is empty: name at least one layer, as [\"flatten\", { linear = \"classes\" }]".to_string()),
+        ("[{ residual = {} }]", format!("24: missing key model.layers[0].residual.layers: expected {list}")),
+        ("[{ residual = { layers = \"relu\" } }]", format!("35: model.layers[0].residual.layers: expected {list}, got \"relu\"")),
+        ("[{ residual = { layers = [\"relu\"], projektion = [] } }]", "45: unknown key \"projektion\" in model.layers[0].residual, did you mean \"projection\"? (known: layers, projection)".to_string()),
+        ("[{ residual = { layers = [\"relu\"], projection = 1 } }]", "58: model.layers[0].residual.projection: expected a list of layers, or one layer, as { conv2d = { filters = 64, kernel = 1 } }, got 1".to_string()),
+        ("[{ residual = { layers = [\"relu\"], projection = { linear = 0 } } }]", "69: model.layers[0].residual.projection.linear: expected a whole number from 1 to 1048576, or \"classes\", got 0".to_string()),
+        ("[\"relu\", { residual = [\"relu\", { linear = { unit = 3 , units = 4} }] }]", "54: unknown key \"unit\" in model.layers[1].residual[1].linear, did you mean \"units\"? (known: units, bias)".to_string()),
+        ("[{ residual = [{ relu = {}, name = \"a\" }, { tanh = {}, name = \"a\" }] }]", "72: model.layers[0].residual[1].name: the name \"a\" is taken by model.layers[0].residual[0]: layer names are unique".to_string()),
+        ("[{ residual = [{ relu = {}, name = \"projection\" }] }]", "45: model.layers[0].residual[0].name: \"projection\" is what the residual's projection is called: choose another name".to_string()),
+        ("[{ repeat = 2 }]", "22: model.layers[0].repeat: expected a table, got 2".to_string()),
+        ("[{ repeat = { times = 0, layers = [\"relu\"] } }]", format!("32: model.layers[0].repeat.times: expected {times}, got 0")),
+        ("[{ repeat = { layers = [\"relu\"] } }]", format!("22: missing key model.layers[0].repeat.times: expected {times}")),
+        ("[{ repeat = { times = 2, layers = [{ repeat = { times = 2, layers = [\"rleu\"] } }] } }]", format!("79: model.layers[0].repeat.layers[0].repeat.layers[0]: unknown layer \"rleu\", did you mean \"relu\"? (known: {})", keys::LAYERS.join(", "))),
+        ("[{ repeat = { times = 10000, layers = [\"relu\", { residual = [\"relu\"] }] } }]", "10: model.layers comes to 30000 layers with its repeats: at most 10000, lower times".to_string()),
+        ("[{ repeat = { times = 10000, layers = [{ repeat = { times = 10000, layers = [{ repeat = { times = 10000, layers = [{ repeat = { times = 10000, layers = [{ repeat = { times = 10000, layers = [\"relu\"] } }] } }] } }] } }] } }]", format!("10: model.layers comes to {} layers with its repeats: at most 10000, lower times", usize::MAX)),
+        (&deep(9), format!("{}: model.layers{}: layers lie at most 8 lists deep inside model.layers: write it flatter", 10 + 14 * 9, "[0].residual".repeat(9))),
+    ] {
+        assert_eq!(layers(text), [expected], "{text}");
+    }
+    assert_eq!(kinds(&deep(8)).len(), 1);
+}
+
+#[test]
+fn residuals_and_repeats_are_lists_or_tables() {
+    let relu = || Layer {
+        name: None,
+        kind: LayerKind::Relu,
+    };
+    let residual = |projection| {
+        LayerKind::Residual(Residual {
+            layers: vec![relu(), relu()],
+            projection,
+        })
+    };
+    assert_eq!(
+        kinds(
+            r#"[{ residual = ["relu", "relu"] }, { residual = { layers = ["relu", "relu"] } },
+                { residual = { layers = ["relu", "relu"], projection = "relu" } },
+                { residual = { projection = ["relu", "relu"], layers = ["relu", { relu = {} }] } }]"#
+        ),
+        [
+            residual(vec![]),
+            residual(vec![]),
+            residual(vec![relu()]),
+            residual(vec![relu(), relu()])
+        ]
+    );
+    let repeated = kinds(r#"[{ repeat = { times = 3, layers = ["relu"] }, name = "blocks" }]"#);
+    let layers = vec![relu()];
+    assert_eq!(repeated, [LayerKind::Repeat(Repeat { times: 3, layers })]);
+}
+
+#[test]
+fn every_entry_of_the_lists_has_its_position() {
+    let text = SMALL.replace(
+        r#"["flatten", { linear = "classes" }]"#,
+        r#"["flatten", { residual = { projection = [{ linear = 3 }], layers = [{ repeat = { times = 2, layers = ["relu"] } }, "tanh"] } },
+{ residual = ["relu"] }, { residual = { layers = ["relu"], projection = { linear = 3 } } }, "relu"]"#,
+    );
+    let job = parse(&text).expect("a job");
+    let entries = job.model.layers.iter().map(Layer::entries);
+    let positions = layer_positions(&text);
+    assert_eq!(positions.len(), entries.sum::<usize>());
+    let lines: Vec<&str> = text.lines().collect();
+    let texts = positions
+        .iter()
+        .map(|&(line, column)| &lines[line - 1][column - 1..]);
+    let expected = [
+        "\"flatten\"",
+        "{ residual = { projection",
+        "{ repeat",
+        "\"relu\"] } }, \"tanh",
+        "\"tanh\"",
+        "{ linear = 3 }], layers",
+        "{ residual = [",
+        "\"relu\"] },",
+        "{ residual = { layers",
+        "\"relu\"], projection",
+        "{ linear = 3 } } }",
+        "\"relu\"]",
+    ];
+    for (text, expected) in texts.zip(expected) {
+        assert!(text.starts_with(expected), "{text} {expected}");
     }
 }
 

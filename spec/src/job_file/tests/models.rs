@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::model::{
     Activation, AvgPool2d, BatchNorm, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
-    MaxPool2d, Model, Pair, Size,
+    MaxPool2d, Model, Pair, Repeat, Residual, Size,
 };
 
 fn pair(from: u32, to: u32) -> impl Strategy<Value = Pair> {
@@ -103,9 +103,9 @@ fn kind() -> impl Strategy<Value = LayerKind> {
     ]
 }
 
-/// Any model that a job file can say.
-pub(super) fn model() -> impl Strategy<Value = Model> {
-    let layers = prop::collection::vec((prop::option::of("[a-zA-Z0-9_-]{0,8}"), kind()), 1..8);
+/// A list of layers of these kinds.
+fn list(kind: impl Strategy<Value = LayerKind>, most: usize) -> impl Strategy<Value = Vec<Layer>> {
+    let layers = prop::collection::vec((prop::option::of("[a-zA-Z0-9_-]{0,8}"), kind), 1..most);
     layers.prop_map(|layers| {
         let layers = layers.into_iter().enumerate().map(|(index, (name, kind))| {
             // The position keeps names apart, the letter keeps them from being numbers.
@@ -114,8 +114,19 @@ pub(super) fn model() -> impl Strategy<Value = Model> {
                 kind,
             }
         });
-        Model {
-            layers: layers.collect(),
-        }
+        layers.collect()
     })
+}
+
+/// Any model that a job file can say.
+pub(super) fn model() -> impl Strategy<Value = Model> {
+    let nested = kind().prop_recursive(3, 12, 4, |kind| {
+        let projection = prop_oneof![Just(Vec::new()), list(kind.clone(), 3)];
+        let residual = (list(kind.clone(), 4), projection)
+            .prop_map(|(layers, projection)| LayerKind::Residual(Residual { layers, projection }));
+        let repeat = (1u32..5, list(kind, 4))
+            .prop_map(|(times, layers)| LayerKind::Repeat(Repeat { times, layers }));
+        prop_oneof![residual, repeat]
+    });
+    list(prop_oneof![3 => kind(), 1 => nested], 8).prop_map(|layers| Model { layers })
 }

@@ -1,0 +1,273 @@
+//! One layer on the shape that reaches it: its operation with every extent, and what goes out.
+
+use spec::Shape;
+use spec::model::{self, LayerKind, Size};
+
+use crate::error::Error;
+use crate::op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Scale, Softmax};
+
+/// A layer and what reaches it.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    /// Its entry of the model's lists.
+    pub layer: usize,
+    /// Its name.
+    pub path: &'a str,
+    /// What it is called in a job file.
+    pub word: &'static str,
+    /// Shape of the samples that reach it.
+    pub input: &'a Shape,
+}
+
+impl At<'_> {
+    /// Its operation and what goes out.
+    pub fn resolve(&self, kind: &LayerKind, classes: usize) -> Result<(Op, Shape), Error> {
+        match kind {
+            LayerKind::Linear(linear) => {
+                let inputs = self.flat()?;
+                let outputs = match linear.units {
+                    Size::Count(count) => count as usize,
+                    Size::Classes => classes,
+                };
+                self.at_least_one("units", outputs)?;
+                Ok((
+                    Op::Linear(Linear {
+                        inputs,
+                        outputs,
+                        bias: linear.bias,
+                    }),
+                    self.shape(vec![outputs])?,
+                ))
+            }
+            LayerKind::Conv2d(conv) => {
+                let (channels, input) = self.image()?;
+                let (kernel, stride, padding) =
+                    (pair(conv.kernel), pair(conv.stride), pair(conv.padding));
+                let filters = conv.filters as usize;
+                self.at_least_one("filters", filters)?;
+                let output = self.windows(input, kernel, stride, padding)?;
+                let op = Conv2d {
+                    channels,
+                    input,
+                    filters,
+                    output,
+                    kernel,
+                    stride,
+                    padding,
+                    bias: conv.bias,
+                };
+                Ok((
+                    Op::Conv2d(op),
+                    self.shape(vec![filters, output[0], output[1]])?,
+                ))
+            }
+            LayerKind::MaxPool2d(pool) => {
+                let (channels, input) = self.image()?;
+                let (kernel, stride, padding) =
+                    (pair(pool.kernel), pair(pool.stride), pair(pool.padding));
+                self.half_at_most(kernel, padding)?;
+                let output = self.windows(input, kernel, stride, padding)?;
+                let op = MaxPool2d {
+                    channels,
+                    input,
+                    output,
+                    kernel,
+                    stride,
+                    padding,
+                };
+                Ok((
+                    Op::MaxPool2d(op),
+                    self.shape(vec![channels, output[0], output[1]])?,
+                ))
+            }
+            LayerKind::AvgPool2d(pool) => {
+                let (channels, input) = self.image()?;
+                let (kernel, stride, padding) =
+                    (pair(pool.kernel), pair(pool.stride), pair(pool.padding));
+                self.half_at_most(kernel, padding)?;
+                let output = self.windows(input, kernel, stride, padding)?;
+                let op = AvgPool2d {
+                    channels,
+                    input,
+                    output,
+                    kernel,
+                    stride,
+                    padding,
+                };
+                Ok((
+                    Op::AvgPool2d(op),
+                    self.shape(vec![channels, output[0], output[1]])?,
+                ))
+            }
+            LayerKind::GlobalAvgPool => {
+                let (channels, input) = self.image()?;
+                let op = AvgPool2d {
+                    channels,
+                    input,
+                    output: [1, 1],
+                    kernel: input,
+                    stride: [1, 1],
+                    padding: [0, 0],
+                };
+                Ok((Op::AvgPool2d(op), self.shape(vec![channels])?))
+            }
+            LayerKind::BatchNorm(norm) => {
+                let channels = self.input.channels();
+                let op = BatchNorm {
+                    channels,
+                    plane: self.input.elements() / channels,
+                    eps: norm.eps,
+                    momentum: norm.momentum,
+                };
+                Ok((Op::BatchNorm(op), self.input.clone()))
+            }
+            LayerKind::LayerNorm(norm) => {
+                let op = GroupNorm {
+                    groups: 1,
+                    group: self.input.elements(),
+                    plane: 1,
+                    eps: norm.eps,
+                    affine: norm.affine,
+                };
+                Ok((Op::LayerNorm(op), self.input.clone()))
+            }
+            LayerKind::GroupNorm(norm) => {
+                let (groups, channels) = (norm.groups as usize, self.input.channels());
+                self.at_least_one("groups", groups)?;
+                if channels % groups != 0 {
+                    return Err(Error::Groups {
+                        layer: self.layer,
+                        path: self.path.into(),
+                        groups,
+                        channels,
+                        input: self.input.clone(),
+                    });
+                }
+                let op = GroupNorm {
+                    groups,
+                    group: self.input.elements() / groups,
+                    plane: self.input.elements() / channels,
+                    eps: norm.eps,
+                    affine: norm.affine,
+                };
+                Ok((Op::GroupNorm(op), self.input.clone()))
+            }
+            LayerKind::Relu => Ok((Op::Relu, self.input.clone())),
+            LayerKind::Activation(activation) => {
+                Ok((Op::Activation(*activation), self.input.clone()))
+            }
+            LayerKind::Softmax => self.softmax(Scale::Linear),
+            LayerKind::LogSoftmax => self.softmax(Scale::Logarithmic),
+            LayerKind::Flatten => Ok((Op::Flatten, self.shape(vec![self.input.elements()])?)),
+            LayerKind::Residual(_) | LayerKind::Repeat(_) => {
+                unreachable!("the walk goes into layers of layers itself")
+            }
+        }
+    }
+
+    fn softmax(&self, scale: Scale) -> Result<(Op, Shape), Error> {
+        let features = self.flat()?;
+        Ok((Op::Softmax(Softmax { features, scale }), self.input.clone()))
+    }
+
+    /// `F`.
+    fn flat(&self) -> Result<usize, Error> {
+        match *self.input.extents() {
+            [features] => Ok(features),
+            _ => Err(Error::NeedsFlat {
+                layer: self.layer,
+                path: self.path.into(),
+                word: self.word,
+                input: self.input.clone(),
+            }),
+        }
+    }
+
+    /// `(C, [H, W])`.
+    fn image(&self) -> Result<(usize, [usize; 2]), Error> {
+        match *self.input.extents() {
+            [channels, height, width] => Ok((channels, [height, width])),
+            _ => Err(Error::NeedsImage {
+                layer: self.layer,
+                path: self.path.into(),
+                word: self.word,
+                input: self.input.clone(),
+            }),
+        }
+    }
+
+    /// No pooling window may lie in the padding alone.
+    fn half_at_most(&self, kernel: [usize; 2], padding: [usize; 2]) -> Result<(), Error> {
+        for (window, padding) in kernel.into_iter().zip(padding) {
+            if padding > window / 2 {
+                return Err(Error::PoolPadding {
+                    layer: self.layer,
+                    path: self.path.into(),
+                    word: self.word,
+                    padding,
+                    window,
+                    most: window / 2,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn windows(
+        &self,
+        input: [usize; 2],
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+    ) -> Result<[usize; 2], Error> {
+        let mut output = [0; 2];
+        for (axis, window) in ["height", "width"].into_iter().enumerate() {
+            self.at_least_one("kernel", kernel[axis])?;
+            self.at_least_one("stride", stride[axis])?;
+            let padded = input[axis] + 2 * padding[axis];
+            if kernel[axis] > padded {
+                return Err(Error::WindowTooLarge {
+                    layer: self.layer,
+                    path: self.path.into(),
+                    word: self.word,
+                    window,
+                    extent: kernel[axis],
+                    input: self.input.clone(),
+                    padded,
+                });
+            }
+            output[axis] = (padded - kernel[axis]) / stride[axis] + 1;
+        }
+        Ok(output)
+    }
+
+    fn at_least_one(&self, key: &'static str, value: usize) -> Result<(), Error> {
+        match value {
+            0 => Err(Error::ZeroExtent {
+                layer: self.layer,
+                path: self.path.into(),
+                word: self.word,
+                key,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn shape(&self, extents: Vec<usize>) -> Result<Shape, Error> {
+        Shape::new(extents).map_err(|_| self.too_large())
+    }
+
+    /// The refusal of what cannot be counted.
+    pub fn too_large(&self) -> Error {
+        Error::TooLarge {
+            layer: self.layer,
+            path: self.path.into(),
+            word: self.word,
+            input: self.input.clone(),
+        }
+    }
+}
+
+fn pair(pair: model::Pair) -> [usize; 2] {
+    [pair.h as usize, pair.w as usize]
+}

@@ -1,0 +1,99 @@
+//! The buffers that carry gradients from the loss back through the stages. A gradient has one reader, except where an add
+//! hands it to both branches of a residual: there the first to read it gets a copy if it would write over it.
+
+use crate::lifetime::{Buffers, Clock, batch_bytes};
+use crate::stage::{Stage, StageKind};
+
+/// The gradient of a stage's output.
+#[derive(Clone, Copy)]
+struct Gradient {
+    buffer: usize,
+    /// Whether it is read later by another.
+    shared: bool,
+}
+
+/// Lays out the gradients and writes their positions into the stages; the buffer that the loss writes.
+pub(crate) fn lay_out(
+    stages: &mut [Stage],
+    samples: usize,
+    buffers: &mut Buffers<'_>,
+    clock: &Clock,
+) -> Option<Option<usize>> {
+    let mut logits = None;
+    // What has come for each stage; for a fork first what comes through its shortcut, then what comes through its layers.
+    let mut arrived: Vec<Vec<Gradient>> = vec![Vec::new(); stages.len()];
+    for index in (0..stages.len()).rev() {
+        if !stages[index].backward {
+            continue;
+        }
+        let when = clock.backward(index);
+        if index + 1 == stages.len() {
+            let (name, words) = (
+                buffers.name("gradient", &stages[index]),
+                stages[index].outputs,
+            );
+            let buffer = buffers.add(name, batch_bytes(words, samples)?, clock.loss..=when);
+            logits = Some(buffer);
+            arrived[index].push(Gradient {
+                buffer,
+                shared: false,
+            });
+        }
+        for gradient in &arrived[index] {
+            buffers.extend(gradient.buffer, when);
+        }
+        let output = *arrived[index].last()?;
+        stages[index].output_gradient = Some(output.buffer);
+        let needed = |stage: Option<usize>| stage.filter(|&stage| stages[stage].backward);
+        let source = needed(stages[index].source);
+        match stages[index].kind {
+            StageKind::Add => {
+                let shortcut = needed(stages[index].shortcut);
+                let mut branches: Vec<usize> = [source, shortcut].into_iter().flatten().collect();
+                branches.sort_unstable_by(|one, other| other.cmp(one));
+                for (turn, &branch) in branches.iter().enumerate() {
+                    let shared = output.shared || turn + 1 < branches.len();
+                    let gradient = if shared && stages[branch].kind.spoils_gradient() {
+                        let name = buffers.name("gradient", &stages[branch]);
+                        let bytes = batch_bytes(stages[index].outputs, samples)?;
+                        Gradient {
+                            buffer: buffers.add(name, bytes, when..=when),
+                            shared: false,
+                        }
+                    } else {
+                        Gradient { shared, ..output }
+                    };
+                    arrived[branch].push(gradient);
+                    if source == Some(branch) {
+                        stages[index].input_gradient = Some(gradient.buffer);
+                    } else {
+                        stages[index].shortcut_gradient = Some(gradient.buffer);
+                    }
+                }
+            }
+            StageKind::Fork => {
+                stages[index].shortcut_gradient = Some(arrived[index].first()?.buffer);
+                stages[index].input_gradient = source.map(|_| output.buffer);
+                if let Some(source) = source {
+                    arrived[source].push(output);
+                }
+            }
+            _ => {
+                let Some(source) = source else { continue };
+                let buffer = if stages[index].kind.keeps_shape() {
+                    output.buffer
+                } else {
+                    let name = buffers.name("gradient", &stages[source]);
+                    let bytes = batch_bytes(stages[index].inputs, samples)?;
+                    buffers.add(name, bytes, when..=when)
+                };
+                stages[index].input_gradient = Some(buffer);
+                arrived[source].push(Gradient {
+                    buffer,
+                    shared: false,
+                });
+            }
+        }
+    }
+    Some(logits)
+}
