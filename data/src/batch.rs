@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use spec::Job;
 use spec::checkpoint::Preprocessing;
+use spec::dataset::TokenForm;
 
 use crate::error::Error;
 use crate::order::Order;
+use crate::packing::Packing;
 use crate::rows::Rows;
+use crate::token_count::TokenCount;
 
 /// How a batch is cut: microbatch `k` holds its positions `[k·size, (k+1)·size)`; the last may be short, later ones are
 /// absent.
@@ -46,6 +49,9 @@ pub struct Batch {
     pub epoch: u64,
     /// Samples of the whole batch, over all ranks.
     pub samples: usize,
+    /// Tokens trained on from the first step up to and with this one, over all ranks; 0 where the samples are values, and in
+    /// an evaluation.
+    pub tokens: u64,
     /// Microbatches of the whole batch that hold a sample: those numbered below this.
     pub present: u32,
     /// The microbatches of the share that hold a sample, by number.
@@ -83,6 +89,8 @@ pub(crate) struct Assembler {
     cut: Microbatches,
     share: Range<u32>,
     numbers: Vec<u32>,
+    packing: Packing,
+    count: Option<TokenCount>,
     lists: Vec<Vec<Microbatch>>,
     spare: Vec<Microbatch>,
 }
@@ -116,6 +124,14 @@ impl Assembler {
                 count: cut.count,
             });
         }
+        let count = match &walk {
+            Walk::Training(_) if rows.tokens().is_some() => Some(TokenCount::new(&rows)),
+            _ => None,
+        };
+        let packing = match rows.tokens() {
+            Some(_) => Packing::for_samples(cut.size, rows.longest()),
+            None => Packing::default(),
+        };
         let (numbers, lists, spare) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Assembler {
             rows,
@@ -124,6 +140,8 @@ impl Assembler {
             cut,
             share,
             numbers,
+            packing,
+            count,
             lists,
             spare,
         })
@@ -154,6 +172,10 @@ impl Assembler {
             }
         };
         let samples = (positions.end - positions.start) as usize;
+        let tokens = match (&mut self.walk, &mut self.count) {
+            (Walk::Training(order), Some(count)) => count.through(step, &self.rows, order),
+            _ => 0,
+        };
         let within = |number: u32| (number as usize * self.cut.size).min(samples);
         let mine = within(self.share.start)..within(self.share.end);
         let wanted = positions.start + mine.start as u64..positions.start + mine.end as u64;
@@ -170,19 +192,25 @@ impl Assembler {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let mut microbatch = self.spare.pop().unwrap_or_else(|| Microbatch {
-                number,
-                x: Vec::with_capacity(self.cut.size * self.rows.shape().elements()),
-                labels: Vec::with_capacity(self.cut.size),
-                ..Microbatch::default()
-            });
+            let spare = self.spare.pop();
+            let mut microbatch = spare.unwrap_or_else(|| empty(&self.rows, self.cut.size));
             microbatch.number = number;
-            self.rows.gather(
-                rows,
-                &self.preprocessing,
-                &mut microbatch.x,
-                &mut microbatch.labels,
-            )?;
+            if self.rows.tokens().is_some() {
+                self.rows.gather_tokens(
+                    rows,
+                    &mut self.packing,
+                    &mut microbatch.tokens,
+                    &mut microbatch.lengths,
+                    &mut microbatch.labels,
+                )?;
+            } else {
+                self.rows.gather(
+                    rows,
+                    &self.preprocessing,
+                    &mut microbatch.x,
+                    &mut microbatch.labels,
+                )?;
+            }
             microbatches.push(microbatch);
         }
         let present = samples.div_ceil(self.cut.size) as u32;
@@ -190,6 +218,7 @@ impl Assembler {
             step,
             epoch,
             samples,
+            tokens,
             present,
             microbatches,
         }))
@@ -200,5 +229,27 @@ impl Assembler {
         let mut list = batch.microbatches;
         self.spare.append(&mut list);
         self.lists.push(list);
+    }
+}
+
+/// A microbatch that takes up to `size` of these samples without growing.
+fn empty(rows: &Rows, size: usize) -> Microbatch {
+    let Some(tokens) = rows.tokens() else {
+        return Microbatch {
+            x: Vec::with_capacity(size * rows.shape().elements()),
+            labels: Vec::with_capacity(size),
+            ..Microbatch::default()
+        };
+    };
+    let packed = size * rows.longest() as usize;
+    let labels = match tokens.form {
+        TokenForm::Stream => packed,
+        TokenForm::Sequences => size,
+    };
+    Microbatch {
+        tokens: Vec::with_capacity(packed),
+        lengths: Vec::with_capacity(size),
+        labels: Vec::with_capacity(labels),
+        ..Microbatch::default()
     }
 }

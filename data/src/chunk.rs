@@ -12,7 +12,7 @@
 //! In a dataset of tokens each token is a row of one value. Labels are not in it: a split has one labels chunk, bare `u32`
 //! words, one a row; nor are the lengths of rows of tokens, which lie in such a chunk too.
 
-use spec::dataset::Element;
+use spec::dataset::{Element, Lengths};
 
 use crate::fault::ChunkFault;
 
@@ -189,6 +189,44 @@ pub fn decode_labels(bytes: &[u8], rows: u64, classes: usize) -> Result<Vec<u32>
     }
 }
 
+/// Encodes the lengths of a split's rows of tokens, in row order.
+pub fn encode_lengths(lengths: &[u32]) -> Vec<u8> {
+    encode_labels(lengths)
+}
+
+/// Reads the lengths of a split of `rows` rows of `tokens` tokens together, as the manifest knows them.
+///
+/// # Errors
+/// A size that is not that of the rows, or lengths that do not keep to what the manifest says.
+pub fn decode_lengths(
+    bytes: &[u8],
+    rows: u64,
+    tokens: u64,
+    known: &Lengths,
+) -> Result<Vec<u32>, ChunkFault> {
+    if rows.checked_mul(4) != Some(bytes.len() as u64) {
+        return Err(ChunkFault::Lengths {
+            found: bytes.len(),
+            rows,
+            expected: rows.saturating_mul(4),
+        });
+    }
+    let (words, _) = bytes.as_chunks::<4>();
+    let lengths: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
+    let shortest = lengths.iter().copied().min().unwrap_or(0);
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let sum = lengths.iter().map(|&length| u64::from(length)).sum();
+    if shortest == 0 || (shortest, longest, sum) != (known.shortest, known.longest, tokens) {
+        return Err(ChunkFault::Tokens {
+            shortest,
+            longest,
+            tokens: sum,
+            expected: format!("{} to {}, {tokens} in all", known.shortest, known.longest),
+        });
+    }
+    Ok(lengths)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -270,6 +308,38 @@ mod tests {
             })
         );
         assert!(decode_labels(&bytes, u64::MAX, 3).is_err());
+    }
+
+    #[test]
+    fn lengths_are_held_against_the_manifest() {
+        let known = Lengths {
+            chunk: spec::Digest([0; 32]),
+            shortest: 1,
+            median: 2,
+            p95: 3,
+            longest: 3,
+        };
+        let read = |lengths: &[u32], tokens| {
+            decode_lengths(
+                &encode_lengths(lengths),
+                lengths.len() as u64,
+                tokens,
+                &known,
+            )
+        };
+        assert_eq!(read(&[3, 1, 2], 6), Ok(vec![3, 1, 2]));
+        let wrong = [
+            (vec![3, 1, 2], 7),
+            (vec![3, 0, 1, 2], 6),
+            (vec![2, 2, 2], 6),
+            (vec![1, 1, 4], 6),
+        ];
+        for (lengths, tokens) in wrong {
+            let fault = read(&lengths, tokens).unwrap_err();
+            assert!(matches!(fault, ChunkFault::Tokens { .. }), "{lengths:?}");
+        }
+        let fault = decode_lengths(&[0; 11], 3, 6, &known).unwrap_err();
+        assert!(matches!(fault, ChunkFault::Lengths { found: 11, .. }));
     }
 
     proptest! {

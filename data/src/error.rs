@@ -229,6 +229,14 @@ pub enum Error {
         /// Rows of its chunks.
         counted: u64,
     },
+    /// A stream of tokens without a length to cut it at.
+    #[error(
+        "{dataset} is one stream of text: set data.sequence_length, as in sequence_length = 64"
+    )]
+    NoSequenceLength {
+        /// The dataset.
+        dataset: String,
+    },
     /// A fraction that leaves nothing on one side.
     #[error("a fraction of {fraction} cannot be validated on: give a number above 0 and below 1")]
     Fraction {
@@ -331,15 +339,28 @@ pub struct Place {
     pub dataset: String,
     /// The split.
     pub split: String,
-    /// The number of the chunk of rows; `None` is the chunk of labels.
-    pub number: Option<u32>,
+    /// Which of its chunks.
+    pub part: Part,
+}
+
+/// Which chunk of a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The chunk of rows of this number.
+    Rows(u32),
+    /// The chunk of labels.
+    Labels,
+    /// The chunk of the lengths of rows of tokens.
+    Lengths,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.number {
-            Some(number) => write!(f, "chunk {number} of {}/{}", self.dataset, self.split),
-            None => write!(f, "the labels chunk of {}/{}", self.dataset, self.split),
+        match self.part {
+            Part::Rows(number) => write!(f, "chunk {number} of ")?,
+            Part::Labels => f.write_str("the labels chunk of ")?,
+            Part::Lengths => f.write_str("the chunk of lengths of ")?,
         }
+        write!(f, "{}/{}", self.dataset, self.split)
     }
 }

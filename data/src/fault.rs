@@ -231,6 +231,38 @@ pub enum ChunkFault {
         /// What the manifest says.
         expected: String,
     },
+    /// A chunk of lengths of the wrong size.
+    #[error("has {found} bytes, but the lengths of {rows} rows need {expected}")]
+    Lengths {
+        /// Bytes there are.
+        found: usize,
+        /// Rows of the split.
+        rows: u64,
+        /// Bytes that their lengths need.
+        expected: u64,
+    },
+    /// Lengths that are not those of the split's rows.
+    #[error(
+        "holds lengths of {shortest} to {longest}, {tokens} tokens in all, but the manifest says {expected}"
+    )]
+    Tokens {
+        /// The least length.
+        shortest: u32,
+        /// The greatest.
+        longest: u32,
+        /// Their sum.
+        tokens: u64,
+        /// What the manifest says.
+        expected: String,
+    },
+    /// A token that the vocabulary does not have.
+    #[error("has token {token}, but the vocabulary has {vocabulary}")]
+    Token {
+        /// The token.
+        token: u32,
+        /// Tokens of the vocabulary.
+        vocabulary: u32,
+    },
     /// A labels chunk of the wrong size.
     #[error("has {found} bytes, but the labels of {rows} rows need {expected}")]
     Labels {

@@ -1,8 +1,8 @@
 //! Imports, preprocesses and samples datasets. Sees bytes, not the store.
 //!
-//! A dataset is cut into immutable chunks of rows ([`chunk`]) that an importer ([`import`]) puts into a [`ChunkSink`];
+//! A dataset is cut into immutable chunks of rows or tokens ([`chunk`]) that an importer ([`import`]) puts into a [`ChunkSink`];
 //! a rank reads them back from a [`ChunkSource`] ([`rows`]), in an order that is a pure function of position
-//! ([`order`]), and gets them as normalised microbatches from a thread of their own ([`loader`]).
+//! ([`order`]), and gets them as microbatches, normalised or packed, from a thread of their own ([`loader`]).
 //!
 //! Shape legend: `N` samples, `C` channels, `H` height, `W` width, `F` features.
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@
 pub mod batch;
 mod cache;
 pub mod chunk;
+mod cut;
 pub mod digits;
 pub mod error;
 pub mod fault;
@@ -21,16 +22,18 @@ pub mod loader;
 mod memory;
 pub mod normalize;
 pub mod order;
+mod packing;
 pub mod preprocessing;
 pub mod rows;
 pub mod selection;
 pub mod sink;
 pub mod source;
 pub mod sums;
+mod token_count;
 
 pub use batch::{Batch, Microbatch, Microbatches};
 pub use digits::DIGITS_CSV_GZ;
-pub use error::{Error, Place};
+pub use error::{Error, Part, Place};
 pub use import::{CsvOptions, Progress, import_csv, import_csv_bytes, import_idx};
 pub use loader::Loader;
 pub use order::{Order, Sampling};

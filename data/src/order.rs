@@ -1,5 +1,5 @@
-//! The order in which rows are trained on: a pure function of (dataset digest, seed, epoch, position), with random
-//! access. An epoch shuffles the chunks, cuts them in that order into windows of at most [`WINDOW_BYTES`], and shuffles
+//! The order in which rows, or windows of a stream, are trained on: a pure function of (dataset digest, seed, epoch,
+//! position), with random access. An epoch shuffles the chunks, cuts them in that order into windows of at most [`WINDOW_BYTES`], and shuffles
 //! the chosen rows inside each window; so a cache of two windows serves any walk through it, and a position costs one
 //! window's shuffle at most. Chunks without a chosen row take no part. The streams are keyed by the seed XOR the first
 //! 8 bytes of the digest.
@@ -194,9 +194,11 @@ pub(crate) fn window_limit(layout: &Layout) -> u64 {
     WINDOW_BYTES.max(layout.largest_chunk_bytes())
 }
 
-/// The decoded bytes of chunks to keep for any walk through an order: two windows, since a batch may lie in both.
+/// The decoded bytes of chunks to keep for any walk through an order.
 pub(crate) fn cache_limit(layout: &Layout) -> u64 {
-    layout.bytes().min(2 * window_limit(layout))
+    layout
+        .bytes()
+        .min(layout.resident_windows() * window_limit(layout))
 }
 
 #[cfg(test)]

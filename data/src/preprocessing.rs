@@ -9,12 +9,15 @@ use crate::folding::Folding;
 use crate::rows::Rows;
 use crate::sums::ChannelSums;
 
-/// The constants for these rows. For `Normalize::Standard` all chunks are read; ranks that share that work call
+/// The constants for these rows; for tokens those that leave everything as it is. For `Normalize::Standard` all chunks are read; ranks that share that work call
 /// [`Rows::chunk_sums`], [`ChannelSums::fold`] and [`preprocessing_standard`], and get the same bits.
 ///
 /// # Errors
 /// A chunk that cannot be read.
 pub fn preprocessing(normalize: Normalize, rows: &Rows) -> Result<Preprocessing, Error> {
+    if rows.tokens().is_some() {
+        return Ok(preprocessing_none(rows.channels()));
+    }
     match normalize {
         Normalize::None => Ok(preprocessing_none(rows.channels())),
         Normalize::Unit => Ok(preprocessing_unit(rows.channels(), rows.maximum())),

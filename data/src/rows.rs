@@ -1,20 +1,21 @@
-//! The chosen rows of a split, read at random through a bounded cache of chunks. Every chunk is verified against its
-//! digest and against the manifest when it is read.
+//! The chosen samples of a split, read at random through a bounded cache of chunks: rows of values or of tokens, or windows
+//! of a stream of tokens. Every chunk is verified against its digest and against the manifest when it is read.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use spec::checkpoint::Preprocessing;
-use spec::dataset::{ChunkRef, Element};
+use spec::dataset::{ChunkRef, Element, TokenForm, Tokens};
 use spec::{DatasetManifest, Digest, Shape};
 
 use crate::cache::Cache;
-use crate::chunk::{Chunk, decode_labels};
-use crate::error::{Error, Place};
+use crate::chunk::{Chunk, decode_labels, decode_lengths};
+use crate::error::{Error, Part, Place};
 use crate::fault::ChunkFault;
-use crate::layout::{Layout, lay_out};
+use crate::layout::{Layout, find_split, lay_out};
 use crate::normalize::apply;
 use crate::order::{Order, Sampling, cache_limit};
+use crate::packing::Packing;
 use crate::selection::{Chosen, Selection};
 use crate::source::ChunkSource;
 use crate::sums::ChannelSums;
@@ -30,6 +31,8 @@ struct Inner {
     shape: Shape,
     element: Element,
     maximum: f64,
+    tokens: Option<Tokens>,
+    longest: u32,
     chunks: Vec<ChunkRef>,
     labels: Vec<u32>,
     chosen: Chosen,
@@ -39,44 +42,60 @@ struct Inner {
 }
 
 impl Rows {
-    /// The rows of a split that `selection` chooses; reads the labels. `dataset` is its name, for messages.
+    /// The samples of a split that `selection` chooses; reads the labels, and the lengths of rows of tokens.
+    /// `sequence_length` is where these are cut, and how long the windows of a stream are. `dataset` is its name, for
+    /// messages.
     ///
     /// # Errors
-    /// An unknown split, a manifest that does not add up, a fraction out of (0, 1) or that chooses nothing, labels that
-    /// cannot be read.
+    /// An unknown split, a manifest that does not add up, a stream without a length, a fraction out of (0, 1) or that
+    /// chooses nothing, labels or lengths that cannot be read.
     pub fn open(
         dataset: &str,
         manifest: &DatasetManifest,
         split: &str,
         selection: Selection,
+        sequence_length: Option<u32>,
         source: Arc<dyn ChunkSource>,
     ) -> Result<Self, Error> {
-        let (found, layout) = lay_out(dataset, manifest, split)?;
+        let found = find_split(dataset, manifest, split)?;
+        let place = |part| Place {
+            dataset: dataset.to_string(),
+            split: split.to_string(),
+            part,
+        };
+        let malformed = |part| {
+            move |fault| Error::MalformedChunk {
+                chunk: place(part),
+                fault,
+            }
+        };
+        let lengths = match found.tokens.and_then(|tokens| tokens.lengths) {
+            None => Vec::new(),
+            Some(known) => {
+                let bytes = fetch(source.as_ref(), &place(Part::Lengths), &known.chunk)?;
+                let count = found.tokens.map_or(0, |tokens| tokens.count);
+                decode_lengths(&bytes, found.rows, count, &known)
+                    .map_err(malformed(Part::Lengths))?
+            }
+        };
+        let layout = lay_out(dataset, manifest, found, sequence_length, &lengths)?;
+        drop(lengths);
         if let Some(fraction) = selection.fraction()
             && !(fraction > 0.0 && fraction < 1.0)
         {
             return Err(Error::Fraction { fraction });
         }
-        let place = Place {
-            dataset: dataset.to_string(),
-            split: split.to_string(),
-            number: None,
-        };
         let labels = match &found.labels {
-            None => Vec::new(),
+            None => None,
             Some(digest) => {
-                let bytes = fetch(source.as_ref(), &place, digest)?;
-                decode_labels(&bytes, found.rows, manifest.classes.len()).map_err(|fault| {
-                    Error::MalformedChunk {
-                        chunk: place,
-                        fault,
-                    }
-                })?
+                let bytes = fetch(source.as_ref(), &place(Part::Labels), digest)?;
+                let labels = decode_labels(&bytes, found.rows, manifest.classes.len());
+                Some(labels.map_err(malformed(Part::Labels))?)
             }
         };
         let digest = manifest.digest();
         let cache_limit = cache_limit(&layout);
-        let chosen = Chosen::new(Arc::new(layout), selection, &labels, &digest);
+        let chosen = Chosen::new(Arc::new(layout), selection, labels.as_deref(), &digest);
         if let (0, Some(fraction)) = (chosen.rows(), selection.fraction()) {
             let verb = if matches!(selection, Selection::TrainedOn(_)) {
                 "train on"
@@ -98,8 +117,10 @@ impl Rows {
             shape: manifest.shape.clone(),
             element: manifest.element,
             maximum: manifest.maximum,
+            tokens: manifest.tokens,
+            longest: found.longest(sequence_length),
             chunks: found.chunks.clone(),
-            labels,
+            labels: labels.unwrap_or_default(),
             chosen,
             cache_limit,
             cache: Mutex::new(Cache::new(cache_limit)),
@@ -120,6 +141,22 @@ impl Rows {
     /// The shape of a row.
     pub fn shape(&self) -> &Shape {
         &self.0.shape
+    }
+
+    /// What the tokens are, where the samples are tokens.
+    pub fn tokens(&self) -> Option<Tokens> {
+        self.0.tokens
+    }
+
+    /// The most tokens of a sample that enter the model; 0 where samples are values.
+    pub fn longest(&self) -> u32 {
+        self.0.longest
+    }
+
+    /// How many tokens of a sample enter the model; 0 where samples are values.
+    pub fn length(&self, row: u32) -> u32 {
+        let tokens = self.0.chosen.layout().tokens_of(row);
+        (tokens.end - tokens.start) as u32
     }
 
     /// How many channels a row has.
@@ -201,6 +238,51 @@ impl Rows {
         Ok(())
     }
 
+    /// Fills `tokens` with these samples of tokens, packed ([`crate::Microbatch`]), `lengths` with their lengths, and
+    /// `labels` with their classes in the same order, or of a stream with the token that follows each of `tokens`; all are
+    /// cleared first.
+    ///
+    /// # Errors
+    /// A chunk that cannot be read.
+    ///
+    /// # Panics
+    /// If the split has no such sample.
+    pub(crate) fn gather_tokens(
+        &self,
+        rows: &[u32],
+        packing: &mut Packing,
+        tokens: &mut Vec<u32>,
+        lengths: &mut Vec<u32>,
+        labels: &mut Vec<u32>,
+    ) -> Result<(), Error> {
+        let inner = &*self.0;
+        let is_stream = inner
+            .tokens
+            .is_some_and(|tokens| tokens.form == TokenForm::Stream);
+        packing.clear();
+        let mut cache = inner.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        for &row in rows {
+            let taken = inner.chosen.layout().tokens_of(row);
+            let end = taken.end + u64::from(is_stream);
+            packing.push((taken.end - taken.start) as u32, |out| {
+                inner.read_tokens(&mut cache, taken.start..end, out)
+            })?;
+        }
+        drop(cache);
+        packing.pack(lengths, tokens);
+        if is_stream {
+            packing.following(labels);
+        } else {
+            labels.clear();
+            labels.extend(
+                packing
+                    .order()
+                    .map(|number| inner.labels[rows[number as usize] as usize]),
+            );
+        }
+        Ok(())
+    }
+
     /// The sums over the chosen rows of one chunk; a chunk without any gives sums that count nothing.
     ///
     /// # Errors
@@ -251,23 +333,46 @@ impl Rows {
 }
 
 impl Inner {
+    /// Appends the tokens of this range, which may lie in several chunks.
+    fn read_tokens(
+        &self,
+        cache: &mut Cache,
+        range: Range<u64>,
+        out: &mut Vec<u32>,
+    ) -> Result<(), Error> {
+        let size = self.element.bytes();
+        let mut wanted = (range.end - range.start) as usize;
+        let (mut number, mut at) = self.chosen.layout().find_token(range.start);
+        while wanted > 0 {
+            let content = self.chunk(cache, number)?.content();
+            let rest = &content[(at * size).min(content.len())..];
+            let rest = &rest[..rest.len().min(wanted * size)];
+            wanted -= rest.len() / size;
+            out.extend(token_words(self.element, rest));
+            (number, at) = (number + 1, 0);
+        }
+        Ok(())
+    }
+
     fn chunk<'a>(&self, cache: &'a mut Cache, number: u32) -> Result<&'a Chunk, Error> {
         let layout: &Layout = self.chosen.layout();
         cache.get(number, layout.bytes_of(number), || {
             let place = Place {
                 dataset: self.dataset.clone(),
                 split: self.split.clone(),
-                number: Some(number),
+                part: Part::Rows(number),
             };
             let reference = &self.chunks[number as usize];
             let bytes = fetch(self.source.as_ref(), &place, &reference.digest)?;
             let (element, rows, values) = (self.element, reference.rows, self.shape.elements());
             let chunk = Chunk::decode(bytes).and_then(|chunk| {
                 let found = (chunk.element(), chunk.rows(), chunk.values());
-                if found == (element, rows, values) {
-                    Ok(chunk)
-                } else {
-                    Err(other_rows(found, (element, rows, values)))
+                if found != (element, rows, values) {
+                    return Err(other_rows(found, (element, rows, values)));
+                }
+                match self.tokens {
+                    Some(tokens) => check_tokens(&chunk, tokens.vocabulary).map(|()| chunk),
+                    None => Ok(chunk),
                 }
             });
             chunk.map_err(|fault| Error::MalformedChunk {
@@ -275,6 +380,27 @@ impl Inner {
                 fault,
             })
         })
+    }
+}
+
+/// The tokens of these bytes.
+fn token_words(element: Element, bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    let (short, long) = match element {
+        Element::U16 => (bytes, [].as_slice()),
+        _ => ([].as_slice(), bytes),
+    };
+    let short = short.as_chunks::<2>().0.iter();
+    let long = long.as_chunks::<4>().0.iter();
+    short
+        .map(|word| u32::from(u16::from_le_bytes(*word)))
+        .chain(long.map(|word| u32::from_le_bytes(*word)))
+}
+
+fn check_tokens(chunk: &Chunk, vocabulary: u32) -> Result<(), ChunkFault> {
+    let largest = token_words(chunk.element(), chunk.content()).max();
+    match largest.filter(|&token| token >= vocabulary) {
+        None => Ok(()),
+        Some(token) => Err(ChunkFault::Token { token, vocabulary }),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which rows of a split are trained or validated on. A fraction is taken from every class alike, by a shuffle keyed
-//! by the dataset's digest alone: the same rows for every seed, batch size and job.
+//! by the dataset's digest alone: the same rows for every seed, batch size and job. Of a stream it is the end, so that
+//! what is validated on lies apart from what is trained on.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ pub enum Selection {
     /// The rows trained on when this fraction is validated on.
     TrainedOn(f64),
     /// The rows validated on when that is this fraction: of each class of `n >= 2` rows `round(fraction · n)`, at
-    /// least 1 and at most `n - 1`; none of a class of one row.
+    /// least 1 and at most `n - 1`; none of a class of one row. Of the windows of a stream so many of the last.
     ValidatedOn(f64),
 }
 
@@ -64,11 +65,12 @@ struct Subset {
 }
 
 impl Chosen {
-    /// What `selection` chooses from a split of this layout, with these labels, in the dataset of this digest.
+    /// What `selection` chooses from a split of this layout, with these labels, in the dataset of this digest. A stream has
+    /// no labels.
     pub fn new(
         layout: Arc<Layout>,
         selection: Selection,
-        labels: &[u32],
+        labels: Option<&[u32]>,
         dataset: &Digest,
     ) -> Self {
         let (fraction, validated) = match selection {
@@ -81,10 +83,19 @@ impl Chosen {
             Selection::TrainedOn(fraction) => (fraction, false),
             Selection::ValidatedOn(fraction) => (fraction, true),
         };
-        let held_out = held_out(labels, fraction, dataset);
-        let rows: Vec<u32> = (0..layout.rows())
-            .filter(|&row| held_out[row as usize] == validated)
-            .collect();
+        let rows: Vec<u32> = match labels {
+            Some(labels) => {
+                let held_out = held_out(labels, fraction, dataset);
+                (0..layout.rows())
+                    .filter(|&row| held_out[row as usize] == validated)
+                    .collect()
+            }
+            None => {
+                let rows = layout.rows();
+                let end = rows - spec::dataset::held_out(u64::from(rows), fraction) as u32;
+                if validated { end..rows } else { 0..end }.collect()
+            }
+        };
         let starts = (0..layout.chunks())
             .map(|chunk| layout.rows_of(chunk).start)
             .chain(std::iter::once(layout.rows()))
@@ -211,8 +222,8 @@ mod tests {
             let layout = layout(&chunk_rows);
             let labels: Vec<u32> = (0..layout.rows()).map(|row| row * row % 11 % classes).collect();
             let dataset = Digest([5; 32]);
-            let training = Chosen::new(layout.clone(), Selection::TrainedOn(fraction), &labels, &dataset);
-            let validation = Chosen::new(layout.clone(), Selection::ValidatedOn(fraction), &labels, &dataset);
+            let training = Chosen::new(layout.clone(), Selection::TrainedOn(fraction), Some(&labels), &dataset);
+            let validation = Chosen::new(layout.clone(), Selection::ValidatedOn(fraction), Some(&labels), &dataset);
             let mut union = [all(&training), all(&validation)].concat();
             union.sort_unstable();
             prop_assert_eq!(union, (0..layout.rows()).collect::<Vec<_>>());
@@ -244,12 +255,26 @@ mod tests {
             all(&Chosen::new(
                 layout(&[100]),
                 Selection::ValidatedOn(0.2),
-                &labels,
+                Some(&labels),
                 &Digest([byte; 32]),
             ))
         };
         assert_eq!(chosen(1), chosen(1));
         assert_ne!(chosen(1), chosen(2));
         assert_eq!(chosen(1).len(), 20);
+    }
+
+    #[test]
+    fn the_end_of_a_stream_is_validated_on() {
+        let side = |selection| {
+            all(&Chosen::new(
+                layout(&[4, 6]),
+                selection,
+                None,
+                &Digest([1; 32]),
+            ))
+        };
+        assert_eq!(side(Selection::TrainedOn(0.25)), [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(side(Selection::ValidatedOn(0.25)), [7, 8, 9]);
     }
 }

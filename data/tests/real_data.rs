@@ -106,6 +106,7 @@ fn fashion_mnist_is_imported_and_read_through_an_epoch() {
         &manifest,
         "train",
         Selection::All,
+        None,
         Arc::new(memory),
     )
     .unwrap();

@@ -31,7 +31,7 @@ pub fn for_job(job: &Job, facts: &DataFacts, reads: &[Reads<'_>]) -> Result<Plan
     let samples = microbatch as u64 * u64::from(job.training.microbatches);
     let readers: u64 = reads
         .iter()
-        .map(|read| reader_bytes(read.manifest, read.split, samples))
+        .map(|read| reader_bytes(read.manifest, read.split, samples, facts.sequence_length()))
         .sum();
     let collective = collective_bytes(job.resources.ranks, job.training.microbatches);
     plan(&Request {

@@ -187,6 +187,22 @@ impl Split {
         }
     }
 
+    /// The most tokens of a sample that is cut at `sequence_length`; 0 where samples are no tokens.
+    pub fn longest(&self, sequence_length: Option<u32>) -> u32 {
+        let most = sequence_length.unwrap_or(u32::MAX);
+        match self.tokens {
+            None => 0,
+            Some(TokenCounts {
+                lengths: Some(lengths),
+                ..
+            }) => lengths.longest.min(most),
+            // No window is longer than the stream.
+            Some(TokenCounts { count, .. }) => {
+                u32::try_from(count.saturating_sub(1)).map_or(most, |count| count.min(most))
+            }
+        }
+    }
+
     /// Samples left for training when `fraction` of each class, or of a stream, is held out for validation.
     pub fn trained_on(&self, fraction: f64, sequence_length: Option<u32>) -> u64 {
         let samples = self.samples(sequence_length);

@@ -13,7 +13,7 @@ use crate::preprocessing::{preprocessing, preprocessing_none, preprocessing_unit
 use crate::selection::Selection;
 
 fn open(memory: &Arc<Memory>, manifest: &DatasetManifest, selection: Selection) -> Rows {
-    Rows::open("yard", manifest, "train", selection, memory.clone()).unwrap()
+    Rows::open("yard", manifest, "train", selection, None, memory.clone()).unwrap()
 }
 
 fn dataset(chunk_rows: &[u32]) -> (Arc<Memory>, DatasetManifest) {
@@ -62,10 +62,13 @@ fn expected(step: u64, epoch: u64, batch: &[u32], cut: Microbatches, share: &Ran
         step,
         epoch,
         samples: batch.len(),
+        tokens: 0,
         present,
         microbatches,
     }
 }
+
+mod tokens;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]

@@ -22,7 +22,7 @@ fn chosen(chunk_rows: &[u32], row_bytes: u64, selection: Selection) -> Chosen {
     Chosen::new(
         layout,
         selection,
-        &(0..rows).map(|row| row % 3).collect::<Vec<_>>(),
+        Some(&(0..rows).map(|row| row % 3).collect::<Vec<_>>()),
         &DATASET,
     )
 }

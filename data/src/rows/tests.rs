@@ -11,7 +11,7 @@ fn open(
     split: &str,
     selection: Selection,
 ) -> Result<Rows, Error> {
-    Rows::open("yard", manifest, split, selection, Arc::new(memory))
+    Rows::open("yard", manifest, split, selection, None, Arc::new(memory))
 }
 
 fn refusal(
@@ -150,8 +150,8 @@ fn the_plans_arithmetic_and_the_reader_agree_on_the_cache() {
         let manifest = memory.dataset(chunk_rows, shape, 2);
         let split = &manifest.splits[0];
         let planned = spec::footprint::cache_bytes(&manifest, split);
-        let one = spec::footprint::reader_bytes(&manifest, split, 16);
-        let two = spec::footprint::reader_bytes(&manifest, split, 32);
+        let one = spec::footprint::reader_bytes(&manifest, split, 16, None);
+        let two = spec::footprint::reader_bytes(&manifest, split, 32, None);
         let rows = open(memory, &manifest, "train", Selection::All).unwrap();
         assert_eq!(planned, rows.cache_bytes());
         let batch = 16 * (4 * manifest.shape.elements() as u64 + 4);

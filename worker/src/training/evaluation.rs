@@ -183,6 +183,7 @@ pub fn evaluate(
         &dataset,
         &reference.split,
         selection,
+        manifest.data.sequence_length(),
         chunks,
     )
     .map_err(|error| of_data(&error))?;

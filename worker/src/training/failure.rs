@@ -42,7 +42,7 @@ mod tests {
             let place = data::Place {
                 dataset: "digits".to_string(),
                 split: "train".to_string(),
-                number: Some(0),
+                part: data::Part::Rows(0),
             };
             of_data(&data::Error::Source {
                 chunk: place,

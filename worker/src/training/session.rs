@@ -58,6 +58,7 @@ impl Training {
                 manifest,
                 &reference.split,
                 selection,
+                facts.sequence_length(),
                 chunks.clone(),
             )
             .map_err(|error| of_data(&error))

@@ -36,6 +36,8 @@ struct Applied {
     result: engine::StepResult,
     /// Its learning rate.
     lr: f64,
+    /// Tokens trained on so far.
+    tokens: u64,
     times: Timing,
 }
 
@@ -55,10 +57,10 @@ impl Training {
         let mut loader = self.loader(gang)?;
         let mut pace = Pace::start(Instant::now());
         while !self.ended() {
-            let Applied { result, lr, times } = self.advance(gang, &mut loader, &mut operation)?;
+            let applied = self.advance(gang, &mut loader, &mut operation)?;
             let step = self.engine.step();
             let parameters_digest = self.engine.parameters_digest();
-            let samples_per_s = pace.step(Instant::now(), result.samples);
+            let samples_per_s = pace.step(Instant::now(), applied.result.samples);
             let validated = if self.calendar.validates_after(step) {
                 let validated = self.validate(gang, &mut operation)?;
                 pace.resume(Instant::now());
@@ -67,17 +69,7 @@ impl Training {
                 None
             };
             if self.rank == 0 {
-                let row = self.row(
-                    step,
-                    lr,
-                    &result,
-                    parameters_digest,
-                    validated,
-                    Timing {
-                        samples_per_s,
-                        ..times
-                    },
-                );
+                let row = self.row(applied, samples_per_s, parameters_digest, validated);
                 log(&row);
                 report(Report::Row(Box::new(row)))?;
                 let is_due = self
@@ -219,9 +211,15 @@ impl Training {
             result => result.map_err(|error| of_engine(&error))?,
         };
         self.commit += 1;
+        let tokens = batch.tokens;
         loader.recycle(batch);
         times.update_ms = milliseconds(began.elapsed());
-        Ok(Applied { result, lr, times })
+        Ok(Applied {
+            result,
+            lr,
+            tokens,
+            times,
+        })
     }
 
     fn compute(
@@ -306,26 +304,29 @@ impl Training {
 
     fn row(
         &self,
-        step: u64,
-        lr: f64,
-        result: &engine::StepResult,
+        applied: Applied,
+        samples_per_s: f64,
         parameters_digest: String,
         validated: Option<Evaluation>,
-        timing: Timing,
     ) -> MetricRow {
+        let (step, result) = (self.engine.step(), applied.result);
         let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
         let exact = Exact {
             epoch: self.calendar.epoch(step),
             step,
             samples: self.calendar.samples(step),
-            tokens: 0,
+            tokens: applied.tokens,
             loss: finite(result.loss),
             accuracy: finite(result.accuracy),
-            learning_rate: lr,
+            learning_rate: applied.lr,
             gradient_norm: finite(Some(result.gradient_norm)),
             parameters_digest,
             validation_loss: validated.and_then(|validated| validated.loss),
             validation_accuracy: validated.and_then(|validated| validated.accuracy),
+        };
+        let timing = Timing {
+            samples_per_s,
+            ..applied.times
         };
         MetricRow { exact, timing }
     }
