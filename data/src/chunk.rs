@@ -130,6 +130,19 @@ impl Chunk {
     }
 }
 
+/// The tokens of these bytes.
+pub(crate) fn token_words(element: Element, bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    let (short, long) = match element {
+        Element::U16 => (bytes, [].as_slice()),
+        _ => ([].as_slice(), bytes),
+    };
+    let short = short.as_chunks::<2>().0.iter();
+    let long = long.as_chunks::<4>().0.iter();
+    short
+        .map(|word| u32::from(u16::from_le_bytes(*word)))
+        .chain(long.map(|word| u32::from_le_bytes(*word)))
+}
+
 /// Encodes rows of `values` values each, given as their bytes without gaps.
 ///
 /// # Panics

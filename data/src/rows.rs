@@ -5,20 +5,21 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use spec::checkpoint::Preprocessing;
-use spec::dataset::{ChunkRef, Element, TokenForm, Tokens};
+use spec::dataset::{ChunkRef, Element, Tokens};
 use spec::{DatasetManifest, Digest, Shape};
 
 use crate::cache::Cache;
-use crate::chunk::{Chunk, decode_labels, decode_lengths};
+use crate::chunk::{Chunk, decode_labels, decode_lengths, token_words};
 use crate::error::{Error, Part, Place};
 use crate::fault::ChunkFault;
 use crate::layout::{Layout, find_split, lay_out};
 use crate::normalize::apply;
 use crate::order::{Order, Sampling, cache_limit};
-use crate::packing::Packing;
 use crate::selection::{Chosen, Selection};
 use crate::source::ChunkSource;
 use crate::sums::ChannelSums;
+
+mod tokens;
 
 /// The chosen rows of a split. A clone is a handle to the same rows and the same cache.
 #[derive(Clone)]
@@ -148,17 +149,6 @@ impl Rows {
         self.0.tokens
     }
 
-    /// The most tokens of a sample that enter the model; 0 where samples are values.
-    pub fn longest(&self) -> u32 {
-        self.0.longest
-    }
-
-    /// How many tokens of a sample enter the model; 0 where samples are values.
-    pub fn length(&self, row: u32) -> u32 {
-        let tokens = self.0.chosen.layout().tokens_of(row);
-        (tokens.end - tokens.start) as u32
-    }
-
     /// How many channels a row has.
     pub fn channels(&self) -> usize {
         self.0.shape.channels()
@@ -238,51 +228,6 @@ impl Rows {
         Ok(())
     }
 
-    /// Fills `tokens` with these samples of tokens, packed ([`crate::Microbatch`]), `lengths` with their lengths, and
-    /// `labels` with their classes in the same order, or of a stream with the token that follows each of `tokens`; all are
-    /// cleared first.
-    ///
-    /// # Errors
-    /// A chunk that cannot be read.
-    ///
-    /// # Panics
-    /// If the split has no such sample.
-    pub(crate) fn gather_tokens(
-        &self,
-        rows: &[u32],
-        packing: &mut Packing,
-        tokens: &mut Vec<u32>,
-        lengths: &mut Vec<u32>,
-        labels: &mut Vec<u32>,
-    ) -> Result<(), Error> {
-        let inner = &*self.0;
-        let is_stream = inner
-            .tokens
-            .is_some_and(|tokens| tokens.form == TokenForm::Stream);
-        packing.clear();
-        let mut cache = inner.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        for &row in rows {
-            let taken = inner.chosen.layout().tokens_of(row);
-            let end = taken.end + u64::from(is_stream);
-            packing.push((taken.end - taken.start) as u32, |out| {
-                inner.read_tokens(&mut cache, taken.start..end, out)
-            })?;
-        }
-        drop(cache);
-        packing.pack(lengths, tokens);
-        if is_stream {
-            packing.following(labels);
-        } else {
-            labels.clear();
-            labels.extend(
-                packing
-                    .order()
-                    .map(|number| inner.labels[rows[number as usize] as usize]),
-            );
-        }
-        Ok(())
-    }
-
     /// The sums over the chosen rows of one chunk; a chunk without any gives sums that count nothing.
     ///
     /// # Errors
@@ -333,27 +278,6 @@ impl Rows {
 }
 
 impl Inner {
-    /// Appends the tokens of this range, which may lie in several chunks.
-    fn read_tokens(
-        &self,
-        cache: &mut Cache,
-        range: Range<u64>,
-        out: &mut Vec<u32>,
-    ) -> Result<(), Error> {
-        let size = self.element.bytes();
-        let mut wanted = (range.end - range.start) as usize;
-        let (mut number, mut at) = self.chosen.layout().find_token(range.start);
-        while wanted > 0 {
-            let content = self.chunk(cache, number)?.content();
-            let rest = &content[(at * size).min(content.len())..];
-            let rest = &rest[..rest.len().min(wanted * size)];
-            wanted -= rest.len() / size;
-            out.extend(token_words(self.element, rest));
-            (number, at) = (number + 1, 0);
-        }
-        Ok(())
-    }
-
     fn chunk<'a>(&self, cache: &'a mut Cache, number: u32) -> Result<&'a Chunk, Error> {
         let layout: &Layout = self.chosen.layout();
         cache.get(number, layout.bytes_of(number), || {
@@ -381,19 +305,6 @@ impl Inner {
             })
         })
     }
-}
-
-/// The tokens of these bytes.
-fn token_words(element: Element, bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
-    let (short, long) = match element {
-        Element::U16 => (bytes, [].as_slice()),
-        _ => ([].as_slice(), bytes),
-    };
-    let short = short.as_chunks::<2>().0.iter();
-    let long = long.as_chunks::<4>().0.iter();
-    short
-        .map(|word| u32::from(u16::from_le_bytes(*word)))
-        .chain(long.map(|word| u32::from_le_bytes(*word)))
 }
 
 fn check_tokens(chunk: &Chunk, vocabulary: u32) -> Result<(), ChunkFault> {
