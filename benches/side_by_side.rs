@@ -6,7 +6,7 @@ use std::io::BufRead;
 use std::time::Instant;
 
 use engine::{Batch, Engine};
-use plan::{Mode, Request, plan};
+use plan::{Mode, Request, Rules, plan};
 use safetensors::SafeTensors;
 use serde_json::json;
 use spec::{Job, Shape};
@@ -68,6 +68,7 @@ impl Bench {
             microbatch: job.microbatch_size(),
             microbatches: 1,
             optimizer: &job.training.optimizer,
+            rules: Rules::NONE,
             threads,
             mode: Mode::Train,
             host_bytes: 0,

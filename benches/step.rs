@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use engine::{Batch, Engine};
-use plan::{Mode, Request, plan};
+use plan::{Mode, Request, Rules, plan};
 use spec::Shape;
 use spec::job::Optimizer;
 use spec::model::{BatchNorm, Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
@@ -181,6 +181,7 @@ fn engine(network: &Network, threads: usize) -> Engine<f32> {
         microbatch: network.batch,
         microbatches: 1,
         optimizer: &network.optimizer,
+        rules: Rules::NONE,
         threads,
         mode: Mode::Train,
         host_bytes: 0,

@@ -23,7 +23,7 @@ pub fn sentence(answer: Answer, code: i32) -> String {
 }
 
 /// The mistakes of a job that is refused, a line each.
-fn mistakes(answer: Answer) -> Vec<String> {
+pub fn mistakes(answer: Answer) -> Vec<String> {
     let said = answer.ended(2);
     let lines = said.strip_prefix("trainyard: the job is refused\n");
     let lines = lines.unwrap_or_else(|| panic!("not a job's refusal: {said}"));

@@ -1,6 +1,7 @@
 //! Layers with running statistics, schedules, clipping and divergence, from the job file to the rows.
 
 use crate::main_road::{DIGITS_CNN, assert_same, assert_trained, column, job};
+use crate::refusals::mistakes;
 use crate::yard::Yard;
 
 /// Layers with statistics of their own, and the ways of training that look at more than one step.
@@ -50,6 +51,76 @@ fn norms_schedule_and_clipping_give_the_same_rows_on_every_way_and_checkpoints_h
             assert_eq!(yard.run(&evaluate).done(), [as_then], "{name}, {what}");
         }
     }
+}
+
+/// A frozen front, groups and averages.
+const GROUPED: &str = r#"{ conv2d = { filters = 8, kernel = 3, padding = 1 }, name = "front" }, { batch_norm = {}, name = "norm" },
+  "relu", { max_pool2d = 2 }, "flatten", { linear = 32 }, "relu", { linear = "classes" }"#;
+const GROUPED_TRAINING: &str = "epochs = 3\nema = { decay = 0.9, start_step = 10 }\n\
+     optimizer = { adamw = { lr = 3e-3 } }\nlr_schedule = \"cosine\"\nclip_norm = 1\ngroups = [\n  \
+     { match = [\"front.*\", \"norm.*\"], frozen = true },\n  { match = \"*.bias\", weight_decay = 0, lr_scale = 2 },\n]";
+
+#[test]
+fn groups_and_averages_give_the_same_rows_on_every_way_and_evaluation_goes_by_the_averages() {
+    let yard = Yard::with_digits(&[1, 1, 2]);
+    let text = job(GROUPED, "validation = 0.2", GROUPED_TRAINING);
+    let file = yard.file("grouped.toml", text);
+    let expected = yard.run_rows(&file, &[], None);
+    assert_trained(&expected, 3 * 23);
+    for (ranks, threads) in [(1, 2), (2, 1), (3, 1)] {
+        let set = [
+            format!("resources.ranks={ranks}"),
+            format!("resources.threads={threads}"),
+        ];
+        let id = yard.submit(&file, &set.each_ref().map(String::as_str));
+        yard.succeeded(&id);
+        let what = format!("{ranks} ranks of {threads} threads");
+        assert_same(&yard.exact_rows(&id), &expected, &what);
+        let row = expected.last().expect("rows");
+        let (loss, accuracy) = (
+            column(row, "validation_loss"),
+            column(row, "validation_accuracy"),
+        );
+        let as_then = format!("{{\"loss\":{loss},\"accuracy\":{accuracy},\"samples\":359}}");
+        let evaluated = yard.run(&["model", "evaluate", &id, "--json"]).done();
+        assert_eq!(evaluated, [as_then], "{what}");
+    }
+}
+
+#[test]
+fn groups_that_take_nothing_and_averages_that_never_begin_are_refused() {
+    let yard = Yard::with_digits(&[]);
+    let names = "0.weight, 0.bias, 4.weight, 4.bias, 6.weight, 6.bias";
+    for (training, expected) in [
+        (
+            "epochs = 1\n[[training.groups]]\nmatch = \"conv1.*\"\nfrozen = true",
+            format!("job.toml:10:1: training.groups[0]: no parameter is called \"conv1.*\": there are {names}"),
+        ),
+        (
+            "epochs = 1\ngroups = [{ match = \"*\" }, { match = \"*.bias\" }]",
+            "job.toml:10:28: training.groups[1]: groups before it have already taken all that is called \"*.bias\": put it \
+             before them"
+                .to_string(),
+        ),
+        (
+            "epochs = 1\ngroups = [{ match = \"*\", frozen = true }]",
+            "job.toml: every parameter is frozen, so there is nothing to train: leave some out of the training.groups that \
+             are frozen"
+                .to_string(),
+        ),
+        (
+            "steps = 40\nema = { decay = 0.9, start_step = 40 }",
+            "job.toml: training.ema.start_step = 40 is not below the 40 steps of the run: lower it, or train for longer"
+                .to_string(),
+        ),
+    ] {
+        yard.file("job.toml", job(DIGITS_CNN, "", training));
+        for command in ["plan", "submit", "run"] {
+            let said = mistakes(yard.run(&[command, "job.toml"]));
+            assert_eq!(said, [expected.as_str()], "{command}");
+        }
+    }
+    assert!(yard.list(&["job", "list"]).is_empty());
 }
 
 #[test]

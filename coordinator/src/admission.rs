@@ -3,8 +3,10 @@
 use plan::{Plan, Reads};
 use spec::checkpoint::DataFacts;
 use spec::dataset::Split;
+use spec::ema::Ema;
 use spec::job::{SplitRef, Validation};
 use spec::offer::GangRequest;
+use spec::schedule::TooLong;
 use spec::{DatasetManifest, Job};
 
 use crate::error::Error;
@@ -71,6 +73,18 @@ pub fn admit<E: From<Error>>(
     if let Some(too_long) = job.training.lr_schedule.exceeds(job.run(rows)) {
         return Err(Error::ScheduleTooLong(too_long).into());
     }
+    let steps = job.steps(rows);
+    // Averages that begin with the last weights would be those.
+    let late = |ema: &Ema| ema.start_step > 1 && ema.start_step >= steps;
+    if let Some(ema) = job.training.ema.filter(late) {
+        return Err(Error::ScheduleTooLong(TooLong {
+            key: "training.ema.start_step".to_string(),
+            value: ema.start_step,
+            unit: "steps",
+            length: steps,
+        })
+        .into());
+    }
     let mut reads = vec![Reads {
         manifest: &train,
         split: train_split,
@@ -89,7 +103,6 @@ pub fn admit<E: From<Error>>(
         memory_bytes: plan.memory.total,
         device_class: None,
     };
-    let steps = job.steps(rows);
     Ok(Admitted {
         job,
         steps,

@@ -121,6 +121,9 @@ pub(crate) trait Channel {
     /// place.
     fn batch_norm_backward(&mut self, norm: &BatchNorm, samples: usize, at: BatchNormBackward);
 
+    /// The sums that running statistics are made of, from the means and variances of a forward pass.
+    fn batch_norm_sums(&mut self, norm: &BatchNorm, samples: usize, statistics: View, sums: View);
+
     /// Moves running statistics towards the means of sums: `[for means, for variances]` what each is divided by; statistics
     /// whose divisor is 0 stay.
     fn batch_norm_update(
@@ -175,4 +178,7 @@ pub(crate) trait Update {
 
     /// PyTorch's Adagrad.
     fn adagrad(&mut self, adagrad: &Adagrad, at: AdagradOperands);
+
+    /// Averages go this much of the way to the parameters, from 0 to 1, as PyTorch's `lerp`.
+    fn average(&mut self, way: f64, parameters: View, averages: View);
 }

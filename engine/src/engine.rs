@@ -104,11 +104,6 @@ impl<T: Float> Engine<T> {
         &self.views.plan
     }
 
-    pub(crate) fn words(&self, buffer: usize) -> &[T] {
-        let view = self.views.words(buffer, self.views.plan.parameter_count);
-        bytemuck::cast_slice(self.device.bytes(view))
-    }
-
     /// Runs one microbatch forward and backward and assigns its sums to `slot`: the gradient summed over samples, the
     /// summed loss, the samples classified right, and the samples, which may be none.
     ///
@@ -125,6 +120,7 @@ impl<T: Float> Engine<T> {
             let sums = cross_entropy::forward_backward(&mut *self.device, &self.views, labels);
             let forward = started.elapsed();
             self.backward(samples, slot);
+            self.leave_statistics(samples, slot);
             let (_, tail) = self.views.record();
             let tail = View {
                 offset: record.offset + tail,
@@ -295,6 +291,17 @@ impl<T: Float> Engine<T> {
                 }
                 StageKind::Fork => residual::fork_backward(device, views, stage, samples),
                 StageKind::Add => residual::add_backward(device, views, stage, samples),
+            }
+        }
+    }
+
+    /// What a microbatch leaves for the running statistics of stages that the loss does not flow back to.
+    fn leave_statistics(&mut self, samples: usize, slot: usize) {
+        let (device, views) = (&mut *self.device, &self.views);
+        let slot = views.plan.places.slots[slot];
+        for stage in views.plan.stages.iter().filter(|stage| !stage.backward) {
+            if let Some(norm) = stage.kind.norm() {
+                batch_norm::leave_sums(device, views, stage, norm, samples, slot);
             }
         }
     }

@@ -12,8 +12,12 @@ use crate::stage::{Stage, StageKind};
 pub struct Places {
     /// All parameters, flat.
     pub parameters: usize,
-    /// The optimiser's state, each as long as the parameters, by name, as `first_moment`.
+    /// The optimiser's state, each as long as what is trained, by name, as `first_moment`.
     pub optimizer: Vec<(&'static str, usize)>,
+    /// The averages of what is trained, where some are kept.
+    pub averages: Option<usize>,
+    /// Where the gradients of frozen parameters go that come along: as the flat buffer behind what is trained.
+    pub spare_gradients: Option<usize>,
     /// The running statistics, flat, where there are any.
     pub running_statistics: Option<usize>,
     /// The sums of microbatches and of their subtrees, one record each.
@@ -31,7 +35,11 @@ pub struct Places {
 /// What the state of a plan takes.
 pub(crate) struct State {
     pub parameter_bytes: u64,
+    pub trained_bytes: u64,
     pub statistic_bytes: u64,
+    pub averages: bool,
+    /// Bytes of gradients that nobody wants.
+    pub spare: u64,
     pub record_bytes: u64,
     pub slots: usize,
     pub optimizer: Vec<&'static str>,
@@ -62,8 +70,17 @@ pub(crate) fn lay_out(
         for name in &state.optimizer {
             places.optimizer.push((
                 name,
-                buffers.add(name.to_string(), state.parameter_bytes, whole.clone()),
+                buffers.add(name.to_string(), state.trained_bytes, whole.clone()),
             ));
+        }
+        if state.averages {
+            let bytes = state.trained_bytes;
+            places.averages = Some(buffers.add("averages".into(), bytes, whole.clone()));
+        }
+        if state.spare > 0 {
+            let when = clock.loss..=clock.end;
+            let name = "gradients of frozen parameters".into();
+            places.spare_gradients = Some(buffers.add(name, state.spare, when));
         }
         for slot in 0..state.slots {
             places.slots.push(buffers.add(
@@ -165,15 +182,17 @@ fn own(
             None => None,
         },
     };
-    if let Some(bytes) = statistics.filter(|_| trains) {
+    // Running statistics move with every step, whether or not the loss flows back so far.
+    let moves = clock.trains && stage.kind.norm().is_some();
+    if let Some(bytes) = statistics.filter(|_| trains || moves) {
         let name = buffers.name("statistics", stage);
         stage.statistics = Some(buffers.add(name, bytes, kept.clone()));
     }
     if let StageKind::Window(window) = &stage.kind
-        && trains
-        && window.norm.is_some()
+        && moves
     {
         let bytes = batch_bytes(window.conv.outputs(), samples)?;
+        let kept = if trains { kept } else { index..=index };
         stage.convolved = Some(buffers.add(buffers.name("convolved", stage), bytes, kept));
     }
     let (forward, backward) = match &stage.kind {
@@ -185,7 +204,7 @@ fn own(
         let name = buffers.name("forward work", stage);
         stage.forward_work = Some(buffers.add(name, words_bytes(forward)?, index..=index));
     }
-    if backward > 0 && clock.trains {
+    if backward > 0 && trains {
         let (name, when) = (buffers.name("backward work", stage), clock.backward(index));
         stage.backward_work = Some(buffers.add(name, words_bytes(backward)?, when..=when));
     }

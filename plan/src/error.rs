@@ -13,6 +13,31 @@ pub enum Error {
         "no layer has parameters, so there is nothing to train: add {{ linear = \"classes\" }}"
     )]
     NothingToTrain,
+    /// Every parameter is frozen, and the plan is to train.
+    #[error(
+        "every parameter is frozen, so there is nothing to train: leave some out of the training.groups that are frozen"
+    )]
+    AllFrozen,
+    /// A pattern that no parameter is called by.
+    #[error("training.groups[{group}]: no parameter is called \"{pattern}\": there are {names}")]
+    MatchesNothing {
+        /// Position of the group.
+        group: usize,
+        /// The pattern.
+        pattern: String,
+        /// The names that there are.
+        names: String,
+    },
+    /// A group whose parameters all belong to groups before it.
+    #[error(
+        "training.groups[{group}]: groups before it have already taken all that is called \"{patterns}\": put it before them"
+    )]
+    NothingLeft {
+        /// Position of the group.
+        group: usize,
+        /// Its patterns.
+        patterns: String,
+    },
     /// A number of the request is 0.
     #[error("{what} is 0: at least 1 is needed")]
     Zero {
@@ -209,9 +234,13 @@ impl Error {
     /// The entry of the model's lists that causes it, counted as they are written, if one does.
     pub fn layer(&self) -> Option<usize> {
         match *self {
-            Error::NoLayers | Error::NothingToTrain | Error::Zero { .. } | Error::ArenaTooLarge => {
-                None
-            }
+            Error::NoLayers
+            | Error::NothingToTrain
+            | Error::AllFrozen
+            | Error::MatchesNothing { .. }
+            | Error::NothingLeft { .. }
+            | Error::Zero { .. }
+            | Error::ArenaTooLarge => None,
             Error::DuplicateName { layer, .. }
             | Error::Branches { layer, .. }
             | Error::EmptyResidual { layer, .. }
@@ -224,6 +253,14 @@ impl Error {
             | Error::ZeroExtent { layer, .. }
             | Error::NotLogits { layer, .. }
             | Error::TooLarge { layer, .. } => Some(layer),
+        }
+    }
+
+    /// The position in the list of the group of parameters that causes it, if one does.
+    pub fn group(&self) -> Option<usize> {
+        match *self {
+            Error::MatchesNothing { group, .. } | Error::NothingLeft { group, .. } => Some(group),
+            _ => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use spec::footprint::reader_bytes;
 use spec::job::Job;
 
 use crate::error::Error;
-use crate::plan::{Mode, Plan, Request, plan};
+use crate::plan::{Mode, Plan, Request, Rules, plan};
 
 /// Bytes of a block, in which the collective folds.
 const BLOCK_BYTES: u64 = 128 << 10;
@@ -41,9 +41,34 @@ pub fn for_job(job: &Job, facts: &DataFacts, reads: &[Reads<'_>]) -> Result<Plan
         microbatch,
         microbatches: job.training.microbatches,
         optimizer: &job.training.optimizer,
+        rules: Rules::of(job),
         threads: job.resources.threads as usize,
         mode: Mode::Train,
         host_bytes: readers + collective,
+    })
+}
+
+/// The plan that evaluates what a job has trained, in microbatches of at most so many samples.
+///
+/// # Errors
+/// As [`plan`].
+pub fn to_evaluate(
+    job: &Job,
+    facts: &DataFacts,
+    microbatch: usize,
+    threads: usize,
+) -> Result<Plan, Error> {
+    plan(&Request {
+        model: &job.model,
+        input: facts.shape.clone(),
+        classes: facts.class_count(),
+        microbatch,
+        microbatches: job.training.microbatches,
+        optimizer: &job.training.optimizer,
+        rules: Rules::of(job),
+        threads,
+        mode: Mode::Evaluate,
+        host_bytes: 0,
     })
 }
 

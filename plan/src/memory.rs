@@ -25,9 +25,9 @@ pub struct Memory {
 pub struct Kinds {
     /// Parameters, and running statistics.
     pub parameters: u64,
-    /// Sums of microbatches and of their subtrees, and the folded record.
+    /// Sums of microbatches and of their subtrees, the folded record, and the gradients of frozen parameters.
     pub gradients: u64,
-    /// What the optimiser keeps between steps.
+    /// What the optimiser keeps between steps, and averages of weights.
     pub optimizer: u64,
     /// The batch, what layers give and keep for their backward pass, and the gradients of it.
     pub activations: u64,
@@ -63,9 +63,14 @@ pub(crate) fn kinds(stages: &[Stage], buffers: &[Buffer], places: &Places) -> Ki
     for (index, buffer) in alive(most.unwrap_or(0)) {
         let kind = if index == places.parameters || places.running_statistics == Some(index) {
             &mut kinds.parameters
-        } else if places.slots.contains(&index) || places.record == Some(index) {
+        } else if places.slots.contains(&index)
+            || places.record == Some(index)
+            || places.spare_gradients == Some(index)
+        {
             &mut kinds.gradients
-        } else if places.optimizer.iter().any(|&(_, state)| state == index) {
+        } else if places.optimizer.iter().any(|&(_, state)| state == index)
+            || places.averages == Some(index)
+        {
             &mut kinds.optimizer
         } else if workspace(index) {
             &mut kinds.workspace

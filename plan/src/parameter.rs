@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 use spec::Shape;
+use spec::group::{self, Group};
 
 use crate::op::Op;
 
@@ -16,6 +17,10 @@ pub struct Parameter {
     pub shape: Vec<usize>,
     /// Where it begins in the flat buffer, in words.
     pub offset: usize,
+    /// The group of the job that it belongs to, counted from 0.
+    pub group: Option<usize>,
+    /// Whether it is trained; one that is frozen stays as it is.
+    pub trained: bool,
     /// How it is drawn.
     pub init: Init,
     /// Values that one output sums over.
@@ -75,6 +80,7 @@ pub(crate) fn add(
     path: &str,
     op: &Op,
     input: &Shape,
+    groups: &[Group],
     parameters: &mut Vec<Parameter>,
 ) -> Option<()> {
     let drawn = |weight: Vec<usize>, bias: bool| {
@@ -122,10 +128,14 @@ pub(crate) fn add(
         offset
             .checked_add(words)
             .filter(|&words| words <= 1 << 40)?;
+        let name = format!("{path}.{suffix}");
+        let group = group::group_of(groups, &name);
         parameters.push(Parameter {
-            name: format!("{path}.{suffix}"),
+            name,
             shape,
             offset,
+            group,
+            trained: group.is_none_or(|group| !groups[group].frozen),
             init,
             fan_in,
         });

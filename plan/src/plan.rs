@@ -2,12 +2,15 @@
 
 use serde::Serialize;
 use spec::Shape;
-use spec::job::Optimizer;
+use spec::ema::Ema;
+use spec::group::Group;
+use spec::job::{Job, Optimizer};
 use spec::model::Model;
 
 use crate::arena;
 use crate::buffers::{self, Places, State};
 use crate::error::Error;
+use crate::group::{self, Stretch};
 use crate::lifetime::Buffer;
 use crate::memory::{self, Memory};
 use crate::op::Op;
@@ -34,12 +37,40 @@ pub struct Request<'a> {
     pub microbatches: u32,
     /// How the parameters follow the gradient.
     pub optimizer: &'a Optimizer,
+    /// What is done to some parameters and not to others.
+    pub rules: Rules<'a>,
     /// Threads of the rank, at least 1.
     pub threads: usize,
     /// What the plan is for.
     pub mode: Mode,
     /// Bytes beside the arena that the data loader and the collective declare.
     pub host_bytes: u64,
+}
+
+/// What is done to some parameters and not to others. Groups decide the order of the flat buffer: whoever reads parameters
+/// that were trained plans with the rules of their job.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// Parameters that are trained unlike the others.
+    pub groups: &'a [Group],
+    /// The averages of weights that are kept.
+    pub ema: Option<Ema>,
+}
+
+impl<'a> Rules<'a> {
+    /// All parameters are trained alike, and no averages kept.
+    pub const NONE: Rules<'static> = Rules {
+        groups: &[],
+        ema: None,
+    };
+
+    /// Those of a job.
+    pub fn of(job: &'a Job) -> Self {
+        Rules {
+            groups: &job.training.groups,
+            ema: job.training.ema,
+        }
+    }
 }
 
 /// What a plan is for.
@@ -75,6 +106,12 @@ pub struct Plan {
     pub parameters: Vec<Parameter>,
     /// Words of the flat parameter buffer, which has no gaps.
     pub parameter_count: usize,
+    /// Words of those that are trained, which come first. A gradient, the optimiser's state and averages are as long.
+    pub trained_count: usize,
+    /// The trained words again, cut by how they are trained.
+    pub groups: Vec<Stretch>,
+    /// The averages of weights that are kept.
+    pub ema: Option<Ema>,
     /// The named views of the flat buffer of running statistics.
     pub running_statistics: Vec<Statistic>,
     /// Words of the flat buffer of running statistics.
@@ -91,7 +128,7 @@ pub struct Plan {
     pub slots: usize,
     /// Where the tail of a record begins: behind the gradient and the sums of statistics, rounded up to 64.
     pub tail_offset: u64,
-    /// Size of a record: the gradient in f32, the sums of statistics in f32 (for each running mean the mean of a microbatch
+    /// Size of a record: the gradient of what is trained in f32, the sums of statistics in f32 (for each running mean the mean of a microbatch
     /// times its values per channel, for each running variance the unbiased variance times them), then from `tail_offset` on
     /// loss sum (f64), correct (u64), normaliser samples (u64), samples of microbatches of at least two (u64), zeros up to 64
     /// bytes; little-endian.
@@ -119,12 +156,20 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     if let Some(&(what, _)) = numbers.iter().find(|(_, number)| *number == 0) {
         return Err(Error::Zero { what });
     }
-    let (mut layers, parameters) = resolve(request.model, &request.input, request.classes)?;
+    let groups = request.rules.groups;
+    let (mut layers, mut parameters) =
+        resolve(request.model, &request.input, request.classes, groups)?;
     let trains = request.mode == Mode::Train;
     if trains && parameters.is_empty() {
         return Err(Error::NothingToTrain);
     }
     let parameter_count = parameters.last().map_or(0, |last| last.words().end);
+    group::check(&parameters, groups)?;
+    let groups = group::arrange(&mut parameters, groups, request.optimizer);
+    let trained_count = groups.last().map_or(0, |last| last.words.end);
+    if trains && trained_count == 0 {
+        return Err(Error::AllFrozen);
+    }
     let mut running_statistics = Vec::new();
     for layer in &layers {
         add_statistics(&layer.path, &layer.kind, &mut running_statistics);
@@ -141,13 +186,15 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     }
     let statistic_count = running_statistics.last().map_or(0, |last| last.words.end);
     let mut stages =
-        stages(&layers, request.microbatch, request.threads).map_err(|layer| Error::TooLarge {
-            layer: layers[layer].entry,
-            path: layers[layer].path.clone(),
-            word: layers[layer].word,
-            input: layers[layer].input.clone(),
+        stages(&layers, &parameters, request.microbatch, request.threads).map_err(|layer| {
+            Error::TooLarge {
+                layer: layers[layer].entry,
+                path: layers[layer].path.clone(),
+                word: layers[layer].word,
+                input: layers[layer].input.clone(),
+            }
         })?;
-    let tail_offset = (4 * (parameter_count + statistic_count) as u64).next_multiple_of(64);
+    let tail_offset = (4 * (trained_count + statistic_count) as u64).next_multiple_of(64);
     let slots = if trains {
         slots(request.microbatches)
     } else {
@@ -155,7 +202,10 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     };
     let state = State {
         parameter_bytes: 4 * parameter_count as u64,
+        trained_bytes: 4 * trained_count as u64,
         statistic_bytes: 4 * statistic_count as u64,
+        averages: request.rules.ema.is_some(),
+        spare: spare(&stages, &parameters),
         record_bytes: tail_offset + TAIL_BYTES,
         slots,
         optimizer: optimizer_state(request.optimizer),
@@ -191,6 +241,9 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
         layers,
         parameters,
         parameter_count,
+        trained_count,
+        groups,
+        ema: request.rules.ema,
         running_statistics,
         statistic_count,
         stages,
@@ -207,6 +260,23 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
             kinds,
         },
     })
+}
+
+/// Bytes for the gradients of frozen parameters, which some kernel gives beside those that are wanted: as many as the flat
+/// buffer has behind the trained words, if any stage on the way of the loss has one.
+fn spare(stages: &[Stage], parameters: &[Parameter]) -> u64 {
+    let on_the_way = stages.iter().filter(|stage| stage.backward);
+    let frozen = |stage: &Stage| {
+        let mut own = parameters[stage.parameters.clone()].iter();
+        own.any(|parameter| !parameter.trained)
+    };
+    if !on_the_way.into_iter().any(frozen) {
+        return 0;
+    }
+    let frozen = parameters.iter().filter(|parameter| !parameter.trained);
+    frozen
+        .map(|parameter| 4 * parameter.words().len() as u64)
+        .sum()
 }
 
 /// Records that a rank needs at once: a path from a microbatch up the tree while it folds its own, or the most subtrees

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 use spec::Shape;
+use spec::group::Group;
 use spec::model::{self, LayerKind};
 
 use crate::cost::cost;
@@ -51,9 +52,11 @@ pub(crate) fn resolve(
     model: &model::Model,
     input: &Shape,
     classes: usize,
+    groups: &[Group],
 ) -> Result<(Vec<Layer>, Vec<Parameter>), Error> {
     let mut walk = Walk {
         classes,
+        groups,
         layers: Vec::new(),
         parameters: Vec::new(),
         shape: input.clone(),
@@ -75,19 +78,20 @@ pub(crate) fn resolve(
 }
 
 /// A walk through nested lists of layers.
-struct Walk {
+struct Walk<'a> {
     classes: usize,
+    groups: &'a [Group],
     layers: Vec<Layer>,
     parameters: Vec<Parameter>,
     /// Shape of the value that the next layer takes.
     shape: Shape,
-    /// Whether that value depends on parameters.
+    /// Whether that value depends on parameters that are trained.
     reaches: bool,
     /// The entry of the lists that comes next, as they are written.
     entry: usize,
 }
 
-impl Walk {
+impl Walk<'_> {
     /// `taken`: a name that no layer of the list may have, and the entry that has it.
     fn list(
         &mut self,
@@ -180,10 +184,11 @@ impl Walk {
 
     fn push(&mut self, at: &At<'_>, kind: Op, output: Shape) -> Result<(), Error> {
         let first = self.parameters.len();
-        parameter::add(at.path, &kind, at.input, &mut self.parameters)
+        parameter::add(at.path, &kind, at.input, self.groups, &mut self.parameters)
             .ok_or_else(|| at.too_large())?;
         let reached = self.reaches;
-        self.reaches |= self.parameters.len() > first;
+        let own = &self.parameters[first..];
+        self.reaches |= own.iter().any(|parameter| parameter.trained);
         let cost =
             cost(&kind, at.input, &output, self.reaches, reached).ok_or_else(|| at.too_large())?;
         self.shape = output.clone();
@@ -200,7 +205,7 @@ impl Walk {
                 .sum(),
             memory_bytes: 0,
             flops_forward: cost.flops_forward,
-            flops_backward: cost.flops_backward,
+            flops_backward: if self.reaches { cost.flops_backward } else { 0 },
             bytes_forward: cost.bytes_forward,
             bytes_backward: cost.bytes_backward,
         });

@@ -9,6 +9,7 @@ use spec::model::Activation;
 
 use crate::dense::DenseWork;
 use crate::op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Softmax};
+use crate::parameter::Parameter;
 use crate::resolve::Layer;
 use crate::window::WindowWork;
 
@@ -26,7 +27,7 @@ pub struct Stage {
     pub inputs: usize,
     /// Values of one sample that go out.
     pub outputs: usize,
-    /// Whether the loss must flow back through it: some parameter lies in it or before it.
+    /// Whether the loss must flow back through it: some parameter that is trained lies in it or before it.
     pub backward: bool,
     /// The stage whose output it reads; none: the batch. Only a fork's output is read by more than one.
     pub source: Option<usize>,
@@ -200,6 +201,7 @@ struct Fork {
 /// work is too large to count.
 pub(crate) fn stages(
     layers: &[Layer],
+    parameters: &[Parameter],
     samples: usize,
     threads: usize,
 ) -> Result<Vec<Stage>, usize> {
@@ -223,7 +225,7 @@ pub(crate) fn stages(
         let (mut source, mut shortcut) = (before.stage, None);
         value = Value {
             stage: Some(stages.len()),
-            trains: before.trains || !layers[first].parameters.is_empty(),
+            trains: before.trains,
         };
         let kind = match &layers[first].kind {
             Op::Flatten => {
@@ -292,10 +294,14 @@ pub(crate) fn stages(
             statistics += 2 * norm.channels;
         }
         let running = first_statistic..statistics;
+        let own = layers[first].parameters.start..layers[at - 1].parameters.end;
+        value.trains |= parameters[own.clone()]
+            .iter()
+            .any(|parameter| parameter.trained);
         stages.push(Stage {
             layers: first..at,
             kind,
-            parameters: layers[first].parameters.start..layers[at - 1].parameters.end,
+            parameters: own,
             inputs: layers[first].input.elements(),
             outputs: layers[at - 1].output.elements(),
             backward: value.trains,

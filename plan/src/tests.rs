@@ -3,7 +3,7 @@ use spec::Shape;
 use spec::job::Optimizer;
 use spec::model::{self, Activation, Gelu, LayerKind, Model, Pair, Size};
 
-use crate::{Error, Init, Mode, Plan, Request, Stage, StageKind, plan};
+use crate::{Error, Init, Mode, Plan, Request, Rules, Stage, StageKind, plan};
 
 const MOMENTUM: Optimizer = Optimizer::Sgd {
     lr: 0.1,
@@ -101,6 +101,7 @@ fn planned(
         microbatch: 64,
         microbatches: 1,
         optimizer: &MOMENTUM,
+        rules: Rules::NONE,
         threads: 1,
         mode: Mode::Train,
         host_bytes: 0,
@@ -177,6 +178,7 @@ fn a_name_replaces_the_position_in_the_names_of_parameters() {
         microbatch: 1,
         microbatches: 8,
         optimizer: &optimizer,
+        rules: Rules::NONE,
         threads: 1,
         mode: Mode::Train,
         host_bytes: 100,
@@ -289,7 +291,7 @@ fn two_layers_of_one_name_are_refused() {
         },
     ];
     let model = Model { layers };
-    let error = crate::resolve::resolve(&model, &Shape::new(vec![4]).unwrap(), 4).unwrap_err();
+    let error = crate::resolve::resolve(&model, &Shape::new(vec![4]).unwrap(), 4, &[]).unwrap_err();
     assert_eq!(
         error,
         Error::DuplicateName {
@@ -373,6 +375,7 @@ proptest! {
     }
 }
 
+mod groups;
 mod memory;
 mod norms;
 mod residuals;

@@ -29,7 +29,9 @@ pub struct CheckpointManifest {
     pub data: DataFacts,
     /// Shape and offset constants of preprocessing.
     pub preprocessing: Preprocessing,
-    /// The flat sections of S, in order: `parameters`, then the optimiser's, then `running_statistics` where there are any.
+    /// The flat sections of S, in order: `parameters`, then the optimiser's, then `averages` and `running_statistics` where there
+    /// are any. The order inside of `parameters` is that of the job's plan: what is trained lies first, and the optimiser's
+    /// sections and the averages are as long as that alone.
     pub sections: Vec<Section>,
     /// The digest of all of S, as ranks compute it.
     pub state_digest: String,

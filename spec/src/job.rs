@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::ema::Ema;
+use crate::group::Group;
 use crate::model::Model;
 use crate::monitor::{EarlyStopping, Monitor};
 use crate::schedule::{LrSchedule, Run};
@@ -99,6 +101,12 @@ pub struct Training {
     pub loss: Loss,
     /// How the parameters follow the gradient.
     pub optimizer: Optimizer,
+    /// Parameters that are trained unlike the others; the first that takes a parameter is its group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+    /// The averages of weights that are kept, if any are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<Ema>,
     /// How the learning rate changes.
     pub lr_schedule: LrSchedule,
     /// How far a gradient may reach, if not everywhere.
@@ -115,7 +123,7 @@ pub struct Training {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clip {
-    /// Times `min(1, this / (norm + 1e-6))` with the Euclidean norm over all parameters, as PyTorch's `clip_grad_norm_`.
+    /// Times `min(1, this / (norm + 1e-6))` with the Euclidean norm over all parameters that are trained, as PyTorch's `clip_grad_norm_`.
     /// The gradient norm that is reported is the one before.
     Norm(f64),
     /// Each value is cut to at most this far from 0, as PyTorch's `clip_grad_value_`.
@@ -215,6 +223,18 @@ impl Optimizer {
             | Optimizer::RmsProp { lr, .. }
             | Optimizer::Adagrad { lr, .. } => lr,
         }
+    }
+
+    /// The same with another weight decay.
+    pub fn with_weight_decay(mut self, decay: f64) -> Optimizer {
+        match &mut self {
+            Optimizer::Sgd { weight_decay, .. }
+            | Optimizer::Adam { weight_decay, .. }
+            | Optimizer::AdamW { weight_decay, .. }
+            | Optimizer::RmsProp { weight_decay, .. }
+            | Optimizer::Adagrad { weight_decay, .. } => *weight_decay = decay,
+        }
+        self
     }
 }
 

@@ -4,9 +4,11 @@
 mod activation;
 mod choice;
 mod data;
+mod ema;
 mod expected;
 mod field;
 mod found;
+mod group;
 mod job;
 mod keys;
 mod layer;
@@ -32,5 +34,5 @@ pub use data::{ParseSplitError, parse_split};
 pub use expected::{Bound, Expected, Interval};
 pub use mistake::{Mistake, Mistakes, Wrong};
 pub use name::is_name;
-pub use parse::{layer_positions, parse, parse_with};
+pub use parse::{group_positions, layer_positions, parse, parse_with};
 pub use render::render;

@@ -7,7 +7,9 @@
 pub mod checkpoint;
 pub mod dataset;
 pub mod digest;
+pub mod ema;
 pub mod footprint;
+pub mod group;
 pub mod id;
 pub mod job;
 pub mod job_file;
@@ -15,6 +17,7 @@ pub mod metric;
 pub mod model;
 pub mod monitor;
 pub mod offer;
+pub mod pattern;
 pub mod random;
 pub mod rank;
 pub mod schedule;

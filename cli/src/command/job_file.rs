@@ -17,7 +17,8 @@ pub struct JobFile {
     pub job: Job,
     text: String,
     name: String,
-    overridden: bool,
+    /// The keys that `--set` has changed.
+    overridden: Vec<String>,
 }
 
 impl JobFile {
@@ -63,7 +64,7 @@ impl JobFile {
             job,
             text,
             name,
-            overridden: set.iter().any(|set| set.trim_start().starts_with("model")),
+            overridden: set.iter().map(|set| set.trim_start().to_string()).collect(),
         })
     }
 
@@ -72,14 +73,23 @@ impl JobFile {
         Stop::refused(format!("the job is refused\n{}: {reason}", self.name))
     }
 
-    /// A plan's refusal, with the place of the layer that it is about.
+    /// A plan's refusal, with the place of the layer or group that it is about.
     pub fn refuse_plan(&self, error: &plan::Error) -> Stop {
-        let positions = if self.overridden {
-            Vec::new()
-        } else {
-            spec::job_file::layer_positions(&self.text)
+        let of_list = |list: &str, number: Option<usize>, positions: fn(&str) -> Vec<_>| {
+            let in_file = !self.overridden.iter().any(|key| key.starts_with(list));
+            number
+                .filter(|_| in_file)
+                .and_then(|number| positions(&self.text).get(number).copied())
         };
-        match error.layer().and_then(|layer| positions.get(layer)) {
+        let layer = of_list("model", error.layer(), spec::job_file::layer_positions);
+        let group = || {
+            of_list(
+                "training.groups",
+                error.group(),
+                spec::job_file::group_positions,
+            )
+        };
+        match layer.or_else(group) {
             Some((line, column)) => Stop::refused(format!(
                 "the job is refused\n{}:{line}:{column}: {error}",
                 self.name

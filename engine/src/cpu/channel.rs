@@ -165,6 +165,11 @@ impl Channel for Cpu {
         });
     }
 
+    fn batch_norm_sums(&mut self, norm: &BatchNorm, samples: usize, statistics: View, sums: View) {
+        let [statistics, sums]: [&mut [f32]; 2] = self.arena.numbers([statistics, sums]);
+        leave_sums(samples * norm.plane, statistics, sums);
+    }
+
     fn batch_norm_update(
         &mut self,
         norm: &BatchNorm,

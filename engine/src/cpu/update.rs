@@ -6,7 +6,7 @@ use crate::backend::{
 };
 use crate::cpu::device::Cpu;
 use crate::cpu::shared::Shared;
-use crate::cpu::wide::{AdagradBlock, AdamBlock, RmsPropBlock, SgdBlock};
+use crate::cpu::wide::{AdagradBlock, AdamBlock, AverageBlock, RmsPropBlock, SgdBlock};
 
 /// Words that one thread takes at a time.
 const BLOCK: usize = 16 << 10;
@@ -92,5 +92,16 @@ impl Update for Cpu {
         };
         let state = [Some(at.square_sum), None];
         over_blocks(self, adagrad.gradient.sums, at.parameters, state, update);
+    }
+
+    fn average(&mut self, way: f64, parameters: View, averages: View) {
+        let update = |arch: pulp::Arch, parameters: &_, averages: &mut _, _: [&mut [f32]; 2]| {
+            arch.dispatch(AverageBlock {
+                way,
+                parameters,
+                averages,
+            });
+        };
+        over_blocks(self, parameters, averages, [None, None], update);
     }
 }

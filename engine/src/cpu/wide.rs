@@ -288,6 +288,22 @@ impl WithSimd for AdagradBlock<'_> {
     }
 }
 
+/// One block of averages.
+pub(crate) struct AverageBlock<'a> {
+    pub way: f64,
+    pub parameters: &'a [f32],
+    pub averages: &'a mut [f32],
+}
+
+impl WithSimd for AverageBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        update::block_average(self.way, self.parameters, self.averages);
+    }
+}
+
 /// One sample laid out as the right side of a convolution's product.
 pub(crate) struct Unfold<'a> {
     pub conv: &'a Conv2d,

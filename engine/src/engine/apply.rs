@@ -1,5 +1,6 @@
 //! `S' = apply(S, R)`: the only thing that changes committed state.
 
+use spec::ema::Averaging;
 use spec::job::Clip;
 
 use crate::backend::{Gradient, View};
@@ -37,13 +38,13 @@ pub struct StepResult {
     pub accuracy: Option<f64>,
     /// Samples of the step.
     pub samples: u64,
-    /// Euclidean norm of the mean gradient, before it is clipped.
+    /// Euclidean norm of the mean gradient of what is trained, before it is clipped.
     pub gradient_norm: f64,
 }
 
 impl<T: Float> Engine<T> {
-    /// `S' = apply(S, R)`: divides R by its number of samples, clips, updates parameters and optimiser state, and counts the
-    /// step. If there are no samples, the gradient is 0.
+    /// `S' = apply(S, R)`: divides R by its number of samples, clips, updates parameters and optimiser state, counts the step,
+    /// and moves the averages of weights. If there are no samples, the gradient is 0.
     ///
     /// # Errors
     /// A loss or a gradient that is not finite. Nothing of S has changed then.
@@ -65,7 +66,7 @@ impl<T: Float> Engine<T> {
         }
         let divisor = samples.max(1) as f64;
         let gradient = View {
-            bytes: self.views.plan.parameter_count * self.views.size,
+            bytes: self.views.plan.trained_count * self.views.size,
             ..record
         };
         let device = &mut self.device;
@@ -78,32 +79,20 @@ impl<T: Float> Engine<T> {
             });
         }
         self.apply_statistics(samples, paired);
-        let plan = &self.views.plan;
-        let view = |buffer| self.views.words(buffer, plan.parameter_count);
-        let parameters = view(plan.places.parameters);
-        let state: Vec<View> = plan
-            .places
-            .optimizer
-            .iter()
-            .map(|&(_, buffer)| view(buffer))
-            .collect();
-        self.step += 1;
         let (factor, bound) = match clip {
             None => (1.0, f64::INFINITY),
             Some(Clip::Norm(most)) => ((most / (norm + CLIP_EPS)).min(1.0), f64::INFINITY),
             Some(Clip::Value(most)) => (1.0, most),
         };
-        let (step, optimizer, device) = (self.step, plan.optimizer, &mut self.device);
-        self.pool.enter(|| {
-            let gradient = Gradient {
-                sums: gradient,
-                divisor,
-                factor,
-                bound,
-            };
-            let flat = Flat { parameters, state };
-            crate::optimizer::update(&mut **device, &optimizer, (step, lr), gradient, flat);
-        });
+        self.step += 1;
+        let gradient = Gradient {
+            sums: gradient,
+            divisor,
+            factor,
+            bound,
+        };
+        self.update_parameters(lr, gradient);
+        self.move_averages();
         let share = |sum: f64| (samples > 0).then_some(sum / divisor);
         Ok(StepResult {
             loss: share(loss),
@@ -111,5 +100,56 @@ impl<T: Float> Engine<T> {
             samples,
             gradient_norm: norm,
         })
+    }
+    /// Updates what is trained, one stretch of parameters after the other.
+    fn update_parameters(&mut self, lr: f64, gradient: Gradient) {
+        let (plan, size, device) = (&self.views.plan, self.views.size, &mut self.device);
+        let whole = |buffer| self.views.words(buffer, plan.trained_count);
+        let parameters = whole(plan.places.parameters);
+        let state: Vec<View> = plan
+            .places
+            .optimizer
+            .iter()
+            .map(|&(_, buffer)| whole(buffer))
+            .collect();
+        for stretch in &plan.groups {
+            let part = |whole: View| View {
+                offset: whole.offset + stretch.words.start * size,
+                bytes: stretch.words.len() * size,
+            };
+            let optimizer = match stretch.weight_decay {
+                Some(weight_decay) => plan.optimizer.with_weight_decay(weight_decay),
+                None => plan.optimizer,
+            };
+            let gradient = Gradient {
+                sums: part(gradient.sums),
+                ..gradient
+            };
+            let flat = Flat {
+                parameters: part(parameters),
+                state: state.iter().map(|&view| part(view)).collect(),
+            };
+            let at = (self.step, lr * stretch.lr_scale);
+            self.pool
+                .enter(|| crate::optimizer::update(&mut **device, &optimizer, at, gradient, flat));
+        }
+    }
+
+    /// Moves the averages of weights by the step that has just been counted.
+    fn move_averages(&mut self) {
+        let (plan, step) = (&self.views.plan, self.step);
+        let (Some(ema), Some(averages)) = (plan.ema, plan.places.averages) else {
+            return;
+        };
+        let way = match ema.at(step) {
+            Averaging::Begin => 1.0,
+            Averaging::Move { decay } => 1.0 - decay,
+            Averaging::Rest => return,
+        };
+        let [parameters, averages] = [plan.places.parameters, averages]
+            .map(|buffer| self.views.words(buffer, plan.trained_count));
+        let device = &mut self.device;
+        self.pool
+            .enter(|| device.average(way, parameters, averages));
     }
 }

@@ -62,7 +62,7 @@ impl<T: Float> Engine<T> {
     /// # Panics
     /// If the plan is not for training.
     pub fn gradient_fault(&self) -> Option<Fault> {
-        let words = self.plan().parameter_count * size_of::<T>();
+        let words = self.plan().trained_count * size_of::<T>();
         let gradient: &[T] = bytemuck::cast_slice(&self.record_bytes()[..words]);
         self.layer_of_fault(gradient, true).map(Fault::Gradient)
     }
@@ -70,8 +70,10 @@ impl<T: Float> Engine<T> {
     /// The first layer, or the last, with a number in its part of a flat buffer that is not finite.
     fn layer_of_fault(&self, flat: &[T], last: bool) -> Option<usize> {
         let parameters = &self.plan().parameters;
-        let mut faulty =
-            (0..parameters.len()).filter(|&number| !finite(&flat[parameters[number].words()]));
+        // A gradient ends where the frozen parameters begin.
+        let there =
+            (0..parameters.len()).filter(|&number| parameters[number].words().end <= flat.len());
+        let mut faulty = there.filter(|&number| !finite(&flat[parameters[number].words()]));
         let number = if last { faulty.last() } else { faulty.next() }?;
         let layers = &self.plan().layers;
         layers

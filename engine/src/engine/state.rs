@@ -18,6 +18,7 @@ impl<T: Float> Engine<T> {
         for (_, words) in self.optimizer_state_mut() {
             words.fill(T::ZERO);
         }
+        self.averages_mut().fill(T::ZERO);
         let statistics = self.views.plan.running_statistics.clone();
         for statistic in statistics {
             self.running_statistics_mut()[statistic.words].fill(T::of(statistic.initial));
@@ -27,7 +28,8 @@ impl<T: Float> Engine<T> {
 
     /// All parameters, flat; the plan names the views.
     pub fn parameters(&self) -> &[T] {
-        self.words(self.views.plan.places.parameters)
+        let plan = &self.views.plan;
+        self.words(plan.places.parameters, plan.parameter_count)
     }
 
     /// All parameters, flat, to write.
@@ -39,14 +41,55 @@ impl<T: Float> Engine<T> {
         bytemuck::cast_slice_mut(self.device.bytes_mut(view))
     }
 
-    /// The optimiser's state by name, each as long as the parameters: `momentum`, or `first_moment` and `second_moment`.
+    /// The averages of what is trained, the first words of the flat parameters; empty where the plan keeps none. They are 0
+    /// before their first step.
+    pub fn averages(&self) -> &[T] {
+        let plan = &self.views.plan;
+        match plan.places.averages {
+            Some(buffer) => self.words(buffer, plan.trained_count),
+            None => &[],
+        }
+    }
+
+    /// The averages, to write.
+    pub fn averages_mut(&mut self) -> &mut [T] {
+        let view = self.averages_view();
+        bytemuck::cast_slice_mut(self.device.bytes_mut(view))
+    }
+
+    /// Exchanges averages and parameters, so that what follows runs on the averages; nothing where there are none yet. Done
+    /// twice, all is as before.
+    pub fn exchange_averages(&mut self) {
+        let plan = &self.views.plan;
+        if !plan.ema.is_some_and(|ema| ema.begun(self.step)) || plan.places.averages.is_none() {
+            return;
+        }
+        let parameters = self.views.words(plan.places.parameters, plan.trained_count);
+        let averages = self.averages_view();
+        if let [parameters, averages] = &mut self.device.many_mut(&[parameters, averages])[..] {
+            parameters.swap_with_slice(averages);
+        }
+    }
+
+    fn averages_view(&self) -> View {
+        let plan = &self.views.plan;
+        plan.places.averages.map_or(View::EMPTY, |buffer| {
+            self.views.words(buffer, plan.trained_count)
+        })
+    }
+
+    fn words(&self, buffer: usize, words: usize) -> &[T] {
+        bytemuck::cast_slice(self.device.bytes(self.views.words(buffer, words)))
+    }
+
+    /// The optimiser's state by name, each as long as what is trained: `momentum`, or `first_moment` and `second_moment`.
     pub fn optimizer_state(&self) -> Vec<(&'static str, &[T])> {
         self.views
             .plan
             .places
             .optimizer
             .iter()
-            .map(|&(name, buffer)| (name, self.words(buffer)))
+            .map(|&(name, buffer)| (name, self.words(buffer, self.views.plan.trained_count)))
             .collect()
     }
 
@@ -55,7 +98,7 @@ impl<T: Float> Engine<T> {
         let places = &self.views.plan.places.optimizer;
         let views: Vec<View> = places
             .iter()
-            .map(|&(_, buffer)| self.views.words(buffer, self.views.plan.parameter_count))
+            .map(|&(_, buffer)| self.views.words(buffer, self.views.plan.trained_count))
             .collect();
         let names = places.iter().map(|&(name, _)| name);
         names
@@ -93,25 +136,30 @@ impl<T: Float> Engine<T> {
         hex(sums)
     }
 
-    /// 32 hex digits over all of S: parameters, optimiser state, running statistics, step, and what the caller adds.
+    /// 32 hex digits over all of S: parameters, optimiser state, averages, running statistics, step, and what the caller adds.
     pub fn state_digest(&self, extra: &[u64]) -> String {
         let plan = &self.views.plan;
-        let buffers = [plan.places.parameters]
-            .into_iter()
-            .chain(plan.places.optimizer.iter().map(|&(_, buffer)| buffer));
-        let count = plan.parameter_count as u64;
+        let trained = |buffer| self.views.words(buffer, plan.trained_count);
+        let flat = [self
+            .views
+            .words(plan.places.parameters, plan.parameter_count)]
+        .into_iter()
+        .chain(
+            plan.places
+                .optimizer
+                .iter()
+                .map(|&(_, buffer)| trained(buffer)),
+        )
+        .chain(plan.places.averages.map(trained))
+        .chain([self.running_view()]);
         let mut sums = [0u64; 2];
         let mut add =
             |more: [u64; 2]| sums = [sums[0].wrapping_add(more[0]), sums[1].wrapping_add(more[1])];
         let mut number = 0;
-        for buffer in buffers {
-            let words = self.views.words(buffer, plan.parameter_count);
+        for words in flat {
             add(self.pool.enter(|| self.device.digest(words, number)));
-            number += count;
+            number += (words.bytes / self.views.size) as u64;
         }
-        let running = self.running_view();
-        add(self.pool.enter(|| self.device.digest(running, number)));
-        number += plan.statistic_count as u64;
         for &word in [self.step].iter().chain(extra) {
             add(mix(word, number));
             number += 1;

@@ -76,6 +76,22 @@ pub(crate) fn backward(
     device.batch_norm_backward(norm, samples, at);
 }
 
+/// The sums of statistics alone, where no gradient is wanted, into `slot`.
+pub(crate) fn leave_sums(
+    device: &mut dyn Backend,
+    views: &Views,
+    stage: &Stage,
+    norm: &BatchNorm,
+    samples: usize,
+    slot: usize,
+) {
+    let batch = views.batch(stage, samples);
+    let statistics = batch.statistics;
+    let statistics = statistics.expect("a norm that trains keeps statistics");
+    let sums = sums(views, stage, views.buffer(slot));
+    device.batch_norm_sums(norm, samples, statistics, sums);
+}
+
 /// Moves the running statistics by the sums of a `record` over so many samples, `paired` of them in microbatches of at
 /// least two.
 pub(crate) fn apply(
@@ -103,7 +119,7 @@ pub(crate) fn running(views: &Views, stage: &Stage) -> View {
 
 /// Its sums in a `record`.
 pub(crate) fn sums(views: &Views, stage: &Stage, record: View) -> View {
-    part(views, stage, record, views.plan.parameter_count)
+    part(views, stage, record, views.plan.trained_count)
 }
 
 /// The stage's statistics in a buffer whose statistics begin at word `first`.

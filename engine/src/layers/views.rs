@@ -48,11 +48,20 @@ impl Views {
         )
     }
 
-    /// One parameter in a flat buffer.
+    /// One parameter in a flat buffer: among the parameters themselves, or its gradient in a slot. That of a frozen one has
+    /// no place in a record and goes where nobody reads it.
     pub fn parameter(&self, buffer: usize, parameter: usize) -> View {
-        let words = self.plan.parameters[parameter].words();
+        let (plan, parameter) = (&self.plan, &self.plan.parameters[parameter]);
+        let words = parameter.words();
+        let (buffer, first) = if parameter.trained || buffer == plan.places.parameters {
+            (buffer, words.start)
+        } else {
+            let spare = plan.places.spare_gradients;
+            let spare = spare.expect("a plan has room for every gradient that is computed");
+            (spare, words.start - plan.trained_count)
+        };
         View {
-            offset: self.buffer(buffer).offset + words.start * self.size,
+            offset: self.buffer(buffer).offset + first * self.size,
             bytes: words.len() * self.size,
         }
     }

@@ -65,6 +65,11 @@ impl<T: Float> Channel for Reference<T> {
         }
     }
 
+    fn batch_norm_sums(&mut self, norm: &BatchNorm, samples: usize, statistics: View, sums: View) {
+        let [statistics, sums] = self.numbers([Some(statistics), Some(sums)]);
+        leave_sums(samples * norm.plane, statistics, sums);
+    }
+
     fn batch_norm_update(
         &mut self,
         norm: &BatchNorm,

@@ -2,7 +2,7 @@
 
 use crate::backend::{
     Adagrad, AdagradOperands, Adam, AdamOperands, Gradient, RmsProp, RmsPropOperands, Sgd,
-    SgdOperands, Update,
+    SgdOperands, Update, View,
 };
 use crate::float::Float;
 use crate::reference::device::Reference;
@@ -37,6 +37,11 @@ impl<T: Float> Update for Reference<T> {
         let views = [at.parameters, adagrad.gradient.sums, at.square_sum];
         let [parameters, gradient, sum] = self.numbers(views.map(Some));
         block_adagrad(adagrad, parameters, gradient, sum);
+    }
+
+    fn average(&mut self, way: f64, parameters: View, averages: View) {
+        let [parameters, averages] = self.numbers([Some(parameters), Some(averages)]);
+        block_average(way, parameters, averages);
     }
 }
 
@@ -174,5 +179,21 @@ pub(crate) fn block_adagrad<T: Float>(
         let gradient = mean.of(gradient) + decay * *parameter;
         *sum += gradient * gradient;
         *parameter = *parameter - lr * (gradient / (sum.root() + eps));
+    }
+}
+
+/// One block of [`Update::average`].
+#[inline(always)]
+pub(crate) fn block_average<T: Float>(way: f64, parameters: &[T], averages: &mut [T]) {
+    let [weight, rest] = [way, 1.0 - way].map(T::of);
+    if way < 0.5 {
+        for (average, &parameter) in averages.iter_mut().zip(parameters) {
+            *average = *average + weight * (parameter - *average);
+        }
+    } else {
+        // So that all of the way ends at the parameter exactly.
+        for (average, &parameter) in averages.iter_mut().zip(parameters) {
+            *average = parameter - (parameter - *average) * rest;
+        }
     }
 }

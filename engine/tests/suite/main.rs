@@ -8,6 +8,8 @@ mod exactness;
 #[cfg(test)]
 mod fast;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod networks;
 #[cfg(test)]
 mod optimizers;

@@ -1,8 +1,10 @@
 //! Networks to test with.
 
 use engine::{Batch, Engine, Float};
-use plan::{Mode, Plan, Request, plan};
+use plan::{Mode, Plan, Request, Rules, plan};
 use spec::Shape;
+use spec::ema::Ema;
+use spec::group::Group;
 use spec::job::Optimizer;
 use spec::model::{
     Activation, AvgPool2d, BatchNorm, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
@@ -43,6 +45,8 @@ pub struct Network {
     pub microbatch: usize,
     pub microbatches: u32,
     pub optimizer: Optimizer,
+    pub groups: Vec<Group>,
+    pub ema: Option<Ema>,
     pub threads: usize,
 }
 
@@ -62,6 +66,8 @@ impl Network {
             microbatch,
             microbatches: 1,
             optimizer: SGD,
+            groups: Vec::new(),
+            ema: None,
             threads: 1,
         }
     }
@@ -74,6 +80,10 @@ impl Network {
             microbatch: self.microbatch,
             microbatches: self.microbatches,
             optimizer: &self.optimizer,
+            rules: Rules {
+                groups: &self.groups,
+                ema: self.ema,
+            },
             threads: self.threads,
             mode,
             host_bytes: 0,

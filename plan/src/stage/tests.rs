@@ -11,8 +11,9 @@ fn stages_of(kinds: Vec<LayerKind>) -> Vec<Stage> {
             .map(|kind| model::Layer { name: None, kind })
             .collect(),
     };
-    let (layers, _) = resolve(&model, &Shape::new(vec![1, 8, 8]).unwrap(), 10).unwrap();
-    stages(&layers, 4, 1).unwrap()
+    let input = Shape::new(vec![1, 8, 8]).unwrap();
+    let (layers, parameters) = resolve(&model, &input, 10, &[]).unwrap();
+    stages(&layers, &parameters, 4, 1).unwrap()
 }
 
 fn conv() -> LayerKind {

@@ -53,6 +53,23 @@ pub enum Expected {
     Number(Interval),
     /// Two numbers.
     TwoNumbers(Interval),
+    /// A number, or a table.
+    NumberOrTable {
+        /// Where the number lies.
+        interval: Interval,
+        /// How the table could be written.
+        example: &'static str,
+    },
+    /// A list of groups of parameters.
+    Groups {
+        /// How many there may be.
+        most: usize,
+    },
+    /// Patterns of the names of parameters.
+    Patterns {
+        /// How many there may be.
+        most: usize,
+    },
     /// `true` or `false`.
     Flag,
     /// One of a few words.
@@ -142,6 +159,17 @@ impl fmt::Display for Expected {
             Expected::Units { to } => write!(f, "a whole number from 1 to {to}, or \"classes\""),
             Expected::Number(interval) => write!(f, "a number {interval}"),
             Expected::TwoNumbers(interval) => write!(f, "two numbers, each {interval}"),
+            Expected::NumberOrTable { interval, example } => {
+                write!(f, "a number {interval}, or a table, as {example}")
+            }
+            Expected::Groups { most } => write!(
+                f,
+                "a list of at most {most} groups of parameters, as [{{ match = \"*.bias\", weight_decay = 0.0 }}]"
+            ),
+            Expected::Patterns { most } => write!(
+                f,
+                "a pattern of the names of parameters, as \"*.bias\", of at most 256 characters, or a list of 1 to {most}"
+            ),
             Expected::Flag => f.write_str("true or false"),
             Expected::Word(words) => f.write_str(&listed(words)),
             Expected::Choice { words, example } => {

@@ -19,6 +19,8 @@ pub(super) const TRAINING: &[&str] = &[
     "drop_last",
     "loss",
     "optimizer",
+    "groups",
+    "ema",
     "lr_schedule",
     "clip_norm",
     "clip_value",
@@ -30,6 +32,8 @@ pub(super) const SGD: &[&str] = &["lr", "momentum", "nesterov", "weight_decay"];
 pub(super) const ADAM: &[&str] = &["lr", "betas", "eps", "weight_decay"];
 pub(super) const RMSPROP: &[&str] = &["lr", "alpha", "eps", "momentum", "weight_decay"];
 pub(super) const ADAGRAD: &[&str] = &["lr", "lr_decay", "eps", "weight_decay"];
+pub(super) const GROUP: &[&str] = &["match", "lr", "lr_scale", "weight_decay", "frozen"];
+pub(super) const EMA: &[&str] = &["decay", "start_step", "every_steps"];
 pub(super) const CONSTANT: &[&str] = &["warmup_steps"];
 pub(super) const LINEAR_RATE: &[&str] = &["warmup_steps", "end"];
 pub(super) const STEP: &[&str] = &["warmup_steps", "every_steps", "every_epochs", "gamma"];
@@ -114,6 +118,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("training.optimizer.adamw", ADAM),
     ("training.optimizer.rmsprop", RMSPROP),
     ("training.optimizer.adagrad", ADAGRAD),
+    ("training.ema", EMA),
     ("training.lr_schedule", SCHEDULES),
     ("training.lr_schedule.constant", CONSTANT),
     ("training.lr_schedule.linear", LINEAR_RATE),

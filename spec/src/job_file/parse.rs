@@ -42,10 +42,19 @@ pub fn parse_with(text: &str, set: &[String]) -> Result<Job, Mistakes> {
 /// Line and column, from 1, of each entry of `model.layers`, each followed by those of the lists inside it, in order;
 /// empty if the text has none.
 pub fn layer_positions(text: &str) -> Vec<(usize, usize)> {
+    positions(text, "model", "layers")
+}
+
+/// Line and column, from 1, of each entry of `training.groups`, in order; empty if the text has none.
+pub fn group_positions(text: &str) -> Vec<(usize, usize)> {
+    positions(text, "training", "groups")
+}
+
+fn positions(text: &str, section: &str, key: &str) -> Vec<(usize, usize)> {
     let document = tree(text, &mut Found::default()).unwrap_or_default();
     let mut places = Vec::new();
-    if let Some(Value::Table(model)) = document.get("model").map(|entry| &entry.node.value) {
-        entries(model, "layers", &mut places);
+    if let Some(Value::Table(section)) = document.get(section).map(|entry| &entry.node.value) {
+        entries(section, key, &mut places);
     }
     let offsets = places.into_iter().filter_map(|place| match place {
         Place::File(offset) => Some(offset),

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::ema::Ema;
+use crate::group::{Group, GroupRate};
 use crate::job::{Clip, Device, Job, Length, Loss, Normalize, Optimizer, Validation};
 use crate::model::{Activation, Gelu, Layer, LayerKind, Pair, Size};
 use crate::monitor::EarlyStopping;
@@ -56,6 +58,24 @@ fn write(out: &mut String, job: &Job) -> std::fmt::Result {
         Loss::CrossEntropy => writeln!(out, "loss = \"cross_entropy\"")?,
     }
     writeln!(out, "optimizer = {}", optimizer(&training.optimizer))?;
+    if !training.groups.is_empty() {
+        writeln!(out, "groups = [")?;
+        for one in &training.groups {
+            writeln!(out, "  {},", group(one))?;
+        }
+        writeln!(out, "]")?;
+    }
+    if let Some(Ema {
+        decay,
+        start_step,
+        every_steps,
+    }) = training.ema
+    {
+        writeln!(
+            out,
+            "ema = {{ decay = {decay:?}, start_step = {start_step}, every_steps = {every_steps} }}"
+        )?;
+    }
     writeln!(out, "lr_schedule = {}", lr_schedule(&training.lr_schedule))?;
     match training.clip {
         Some(Clip::Norm(norm)) => writeln!(out, "clip_norm = {norm:?}")?,
@@ -139,6 +159,20 @@ fn optimizer(optimizer: &Optimizer) -> String {
             "{{ adagrad = {{ lr = {lr:?}, lr_decay = {lr_decay:?}, eps = {eps:?}, weight_decay = {weight_decay:?} }} }}"
         ),
     }
+}
+
+fn group(group: &Group) -> String {
+    let patterns: Vec<String> = group.patterns.iter().map(|text| quoted(text)).collect();
+    let mut text = format!("{{ match = [{}]", patterns.join(", "));
+    match group.rate {
+        GroupRate::Same => {}
+        GroupRate::Scaled(scale) => text.push_str(&format!(", lr_scale = {scale:?}")),
+        GroupRate::Own(lr) => text.push_str(&format!(", lr = {lr:?}")),
+    }
+    if let Some(weight_decay) = group.weight_decay {
+        text.push_str(&format!(", weight_decay = {weight_decay:?}"));
+    }
+    text + &format!(", frozen = {} }}", group.frozen)
 }
 
 fn lr_schedule(schedule: &LrSchedule) -> String {

@@ -1,5 +1,6 @@
 //! The job files that the tests start from.
 
+mod groups;
 mod jobs;
 mod layers;
 mod mistakes;
@@ -46,6 +47,11 @@ seed = 0x7FFF_FFFF_FFFF_FFFF
 drop_last = true
 loss = "cross_entropy"
 optimizer = { sgd = { lr = 1, momentum = 0.9, weight_decay = 1e-4 } }
+groups = [
+  { match = ["conv1.*", "act-?.*"], frozen = true },
+  { match = "*.bias", lr_scale = 2, weight_decay = 0 },
+]
+ema = { decay = 0.99, start_step = 10, every_steps = 2 }
 lr_schedule = { cosine = { warmup_steps = 100, min_lr = 1e-3 } }
 clip_norm = 5
 monitor = "validation_accuracy"

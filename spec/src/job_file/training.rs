@@ -1,8 +1,10 @@
 //! The `[training]` section.
 
 use crate::job::{Clip, Length, Loss, Training, Validate};
+use crate::job_file::ema::ema;
 use crate::job_file::field::{Field, Section};
 use crate::job_file::found::Found;
+use crate::job_file::group::groups;
 use crate::job_file::keys;
 use crate::job_file::mistake::Wrong;
 use crate::job_file::optimizer::{RATE, optimizer};
@@ -31,6 +33,10 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
         field.word(keys::LOSSES, found).map(|_| Loss::CrossEntropy)
     });
     let optimizer = optimizer(section.get("optimizer").as_ref(), found);
+    let groups = section.or("groups", Vec::new(), found, groups);
+    let ema = section.or("ema", None, found, |field, found| {
+        ema(field, found).map(Some)
+    });
     let lr = optimizer.map(|optimizer| optimizer.lr());
     let lr_schedule = section.or(
         "lr_schedule",
@@ -61,6 +67,8 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
         drop_last: drop_last?,
         loss: loss?,
         optimizer: optimizer?,
+        groups: groups?,
+        ema: ema?,
         lr_schedule: lr_schedule?,
         clip: clip?,
         monitor: monitor?,

@@ -7,7 +7,6 @@ use std::time::Duration;
 use collective::{Fence, Gang, LocalStep, Node, local};
 use data::{Loader, Microbatches, Rows, Selection};
 use engine::{Engine, Sums};
-use plan::Mode;
 use serde::Serialize;
 use spec::CheckpointManifest;
 use spec::checkpoint::Preprocessing;
@@ -188,18 +187,8 @@ pub fn evaluate(
     )
     .map_err(|error| of_data(&error))?;
     let microbatches = Microbatches::from(&manifest.job);
-    let request = plan::Request {
-        model: &manifest.job.model,
-        input: manifest.data.shape.clone(),
-        classes: manifest.data.class_count(),
-        microbatch: microbatches.size,
-        microbatches: microbatches.count,
-        optimizer: &manifest.job.training.optimizer,
-        threads,
-        mode: Mode::Evaluate,
-        host_bytes: 0,
-    };
-    let plan = plan::plan(&request).map_err(lasting)?;
+    let plan = plan::to_evaluate(&manifest.job, &manifest.data, microbatches.size, threads)
+        .map_err(lasting)?;
     let mut engine = Engine::new(plan, threads).map_err(|error| of_engine(&error))?;
     state::load(&mut engine, depot.as_ref(), manifest)?;
     let mut gang = alone(RECORD_BYTES, microbatches.count)?;

@@ -16,6 +16,9 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// The section of the running statistics.
 const RUNNING_STATISTICS: &str = "running_statistics";
 
+/// The section of the averages of weights.
+const AVERAGES: &str = "averages";
+
 /// A checkpoint that was read whole.
 pub struct Restored {
     /// What it says of itself.
@@ -32,11 +35,14 @@ pub fn digest(engine: &Engine<f32>, commit: u64, watch: &Watch) -> String {
 pub fn sections(engine: &Engine<f32>) -> (Vec<Section>, Vec<&[u8]>) {
     let mut chunks: Vec<&[u8]> = Vec::new();
     let buffers = [("parameters", engine.parameters())];
-    let running = [(RUNNING_STATISTICS, engine.running_statistics())];
+    let others = [
+        (AVERAGES, engine.averages()),
+        (RUNNING_STATISTICS, engine.running_statistics()),
+    ];
     let buffers = buffers
         .into_iter()
         .chain(engine.optimizer_state())
-        .chain(running.into_iter().filter(|(_, words)| !words.is_empty()));
+        .chain(others.into_iter().filter(|(_, words)| !words.is_empty()));
     let sections = buffers.map(|(name, words)| {
         let parts: Vec<&[u8]> = bytemuck::cast_slice::<f32, u8>(words)
             .chunks(CHUNK_BYTES)
@@ -80,7 +86,8 @@ pub fn restore(
     Ok(None)
 }
 
-/// Sets the engine to a checkpoint.
+/// Sets the engine to a checkpoint: to all of its state, or, if its plan is for evaluation, to the averages of weights where
+/// there are any, else to the parameters themselves.
 pub fn load(
     engine: &mut Engine<f32>,
     depot: &dyn Depot,
@@ -89,6 +96,21 @@ pub fn load(
     fill("parameters", engine.parameters_mut(), depot, manifest)?;
     for (name, words) in engine.optimizer_state_mut() {
         fill(name, words, depot, manifest)?;
+    }
+    let averages = engine.averages_mut();
+    if !averages.is_empty() {
+        fill(AVERAGES, averages, depot, manifest)?;
+    }
+    let evaluates = engine.plan().mode == Mode::Evaluate;
+    if evaluates
+        && engine
+            .plan()
+            .ema
+            .is_some_and(|ema| ema.begun(manifest.step))
+    {
+        let trained = engine.plan().trained_count;
+        let words = &mut engine.parameters_mut()[..trained];
+        fill(AVERAGES, words, depot, manifest)?;
     }
     let running = engine.running_statistics_mut();
     if !running.is_empty() {

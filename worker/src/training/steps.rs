@@ -264,6 +264,7 @@ impl Training {
             return Ok(None);
         };
         let microbatches = Microbatches::from(&self.job);
+        self.engine.exchange_averages();
         let evaluation = evaluate_rows(
             &mut self.engine,
             rows,
@@ -272,7 +273,9 @@ impl Training {
             gang,
             operation,
             PATIENCE,
-        )?;
+        );
+        self.engine.exchange_averages();
+        let evaluation = evaluation?;
         self.commit += 1;
         let before = self.watch;
         let (loss, accuracy) = (evaluation.loss, evaluation.accuracy);

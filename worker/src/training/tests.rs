@@ -12,6 +12,7 @@ use super::{Done, Training, evaluate};
 use crate::depot::{Depot, lasting, passing};
 
 mod kept;
+mod rules;
 
 use kept::Kept;
 

@@ -96,9 +96,14 @@ impl Shown<'_> {
             (
                 "parameters",
                 format!(
-                    "{} ({}), all trained",
+                    "{} ({}), {} trained",
                     count(parameters),
-                    bytes(4 * parameters)
+                    bytes(4 * parameters),
+                    if plan.trained_count < plan.parameter_count {
+                        count(plan.trained_count as u64)
+                    } else {
+                        "all".to_string()
+                    }
                 ),
             ),
             (

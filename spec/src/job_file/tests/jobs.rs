@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::models::model;
 use crate::digest::Digest;
+use crate::ema::Ema;
+use crate::group::{Group, GroupRate};
 use crate::job::{
     Checkpointing, Clip, Data, Device, Job, Length, Loss, Normalize, Optimizer, Resources,
     SplitRef, Training, Validate, Validation,
@@ -111,6 +113,35 @@ fn lr_schedule(lr: f64) -> impl Strategy<Value = LrSchedule> {
     })
 }
 
+fn groups() -> impl Strategy<Value = Vec<Group>> {
+    let pattern = "[a-z0-9_.*?\"\\\\-]{1,9}";
+    let rate = prop_oneof![
+        Just(GroupRate::Same),
+        (1e-9..1e6).prop_map(GroupRate::Scaled),
+        (1e-9..1e6).prop_map(GroupRate::Own),
+    ];
+    let trained = (rate, prop::option::of(0.0..1e6)).prop_map(|(rate, decay)| (rate, decay, false));
+    let treated = prop_oneof![trained, Just((GroupRate::Same, None, true))];
+    let group = (prop::collection::vec(pattern, 1..4), treated).prop_map(
+        |(patterns, (rate, weight_decay, frozen))| Group {
+            patterns,
+            rate,
+            weight_decay,
+            frozen,
+        },
+    );
+    prop::collection::vec(group, 0..4)
+}
+
+fn ema() -> impl Strategy<Value = Option<Ema>> {
+    let ema = (1e-9..1.0, 1u64..1 << 39, 1u64..1 << 39);
+    prop::option::of(ema.prop_map(|(decay, start_step, every_steps)| Ema {
+        decay,
+        start_step,
+        every_steps,
+    }))
+}
+
 fn training() -> impl Strategy<Value = Training> {
     let length = prop_oneof![
         (1u32..=1_000_000).prop_map(Length::Epochs),
@@ -125,6 +156,7 @@ fn training() -> impl Strategy<Value = Training> {
         optimizer().prop_flat_map(|optimizer| (Just(optimizer), lr_schedule(optimizer.lr()))),
         any::<bool>(),
         1u32..=1_000_000,
+        (groups(), ema()),
     )
         .prop_map(
             |(
@@ -135,6 +167,7 @@ fn training() -> impl Strategy<Value = Training> {
                 (optimizer, lr_schedule),
                 loss,
                 every_epochs,
+                (groups, ema),
             )| Training {
                 length,
                 // All microbatches full but the last, which has at least one sample.
@@ -144,6 +177,8 @@ fn training() -> impl Strategy<Value = Training> {
                 drop_last,
                 loss: Loss::CrossEntropy,
                 optimizer,
+                groups,
+                ema,
                 lr_schedule,
                 clip: loss.then_some(if drop_last {
                     Clip::Norm(lr_schedule.warmup_steps as f64 / 1e9 + 0.5)

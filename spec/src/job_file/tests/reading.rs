@@ -1,4 +1,6 @@
 use super::{FULL, SMALL};
+use crate::ema::Ema;
+use crate::group::{Group, GroupRate};
 use crate::job::{
     Checkpointing, Clip, Data, Device, Job, Length, Loss, Normalize, Optimizer, Resources,
     SplitRef, Training, Validate, Validation,
@@ -59,6 +61,8 @@ fn what_is_not_said_has_its_default() {
                 eps: 1e-8,
                 weight_decay: 0.0,
             },
+            groups: Vec::new(),
+            ema: None,
             lr_schedule: LrSchedule::CONSTANT,
             clip: None,
             monitor: Monitor::ValidationLoss,
@@ -134,6 +138,25 @@ fn what_is_said_is_kept() {
                 nesterov: false,
                 weight_decay: 1e-4,
             },
+            groups: vec![
+                Group {
+                    patterns: vec!["conv1.*".to_string(), "act-?.*".to_string()],
+                    rate: GroupRate::Same,
+                    weight_decay: None,
+                    frozen: true,
+                },
+                Group {
+                    patterns: vec!["*.bias".to_string()],
+                    rate: GroupRate::Scaled(2.0),
+                    weight_decay: Some(0.0),
+                    frozen: false,
+                },
+            ],
+            ema: Some(Ema {
+                decay: 0.99,
+                start_step: 10,
+                every_steps: 2,
+            }),
             lr_schedule: LrSchedule {
                 warmup_steps: 100,
                 kind: ScheduleKind::Cosine { min_lr: 1e-3 },
