@@ -110,20 +110,28 @@ fn the_loss_does_not_flow_back_to_what_is_frozen_at_the_front() {
 
 #[test]
 fn a_frozen_batch_norm_keeps_what_its_running_statistics_need() {
-    let kinds = vec![
-        conv(4, 3, 1, 1),
-        batch_norm(),
-        LayerKind::Flatten,
-        linear(5),
-        classes(),
-    ];
-    let plan = grouped(kinds, &[frozen(&["0.*", "1.*", "3.*"])]).unwrap();
-    let norm = &plan.stages[1];
-    assert!(!norm.backward && norm.statistics.is_some());
-    assert_eq!(
-        plan.tail_offset,
-        (4 * (plan.trained_count as u64 + 8)).next_multiple_of(64)
-    );
+    // Behind its convolution, which takes it along, and on its own.
+    for first in [conv(4, 3, 1, 1), LayerKind::Relu] {
+        let kinds = vec![
+            first,
+            batch_norm(),
+            LayerKind::Flatten,
+            linear(5),
+            classes(),
+        ];
+        let all = grouped(kinds.clone(), &[]).unwrap();
+        let front = all.parameters[..all.parameters.len() - 2].iter();
+        let names: Vec<&str> = front.map(|parameter| parameter.name.as_str()).collect();
+        let plan = grouped(kinds, &[frozen(&names)]).unwrap();
+        let norm = plan.stages.iter().find(|stage| stage.kind.norm().is_some());
+        let norm = norm.expect("a stage with the norm");
+        assert!(!norm.backward && norm.statistics.is_some());
+        let taken_along = matches!(norm.kind, crate::StageKind::Window(_));
+        assert_eq!(norm.convolved.is_some(), taken_along);
+        let numbers = (plan.trained_count + plan.statistic_count) as u64;
+        assert_eq!(plan.tail_offset, (4 * numbers).next_multiple_of(64));
+        assert_eq!(plan.trained_count, 5 * 10 + 10);
+    }
 }
 
 #[test]
