@@ -19,6 +19,7 @@ mod shared;
 mod update;
 mod wide;
 mod wide_norm;
+mod wide_update;
 mod window;
 
 pub use class::device_class;

@@ -6,7 +6,7 @@ use crate::backend::{
 };
 use crate::cpu::device::Cpu;
 use crate::cpu::shared::Shared;
-use crate::cpu::wide::{AdagradBlock, AdamBlock, AverageBlock, RmsPropBlock, SgdBlock};
+use crate::cpu::wide_update::{AdagradBlock, AdamBlock, AverageBlock, RmsPropBlock, SgdBlock};
 
 /// Words that one thread takes at a time.
 const BLOCK: usize = 16 << 10;
