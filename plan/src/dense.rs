@@ -12,8 +12,12 @@ pub const GEMM_DEPTH: usize = 256;
 /// Words of a packed block of the left side: a quarter of a second cache.
 pub const GEMM_BLOCK: usize = 64 << 10;
 
-/// Words of workspace of a product for each of its threads: a block of the left side, and a strip of the right one.
-pub const GEMM_WORDS: usize = GEMM_BLOCK + GEMM_DEPTH * TILE;
+/// Strips of [`TILE`] columns of the right side that a block is multiplied with at a time, so that each row of what is written
+/// is written some way along.
+pub const GEMM_STRIPS: usize = 4;
+
+/// Words of workspace of a product for each of its threads: a block of the left side, and strips of the right one.
+pub const GEMM_WORDS: usize = GEMM_BLOCK + GEMM_STRIPS * GEMM_DEPTH * TILE;
 
 /// Words of a right side of `rows` and `columns` that is packed once for many products, if they can be counted.
 pub fn packed_words(rows: usize, columns: usize) -> Option<usize> {

@@ -26,7 +26,7 @@ mod window;
 mod tests;
 
 pub use buffers::Places;
-pub use dense::{DenseWork, GEMM_BLOCK, GEMM_DEPTH, GEMM_WORDS, packed_words};
+pub use dense::{DenseWork, GEMM_BLOCK, GEMM_DEPTH, GEMM_STRIPS, GEMM_WORDS, packed_words};
 pub use error::Error;
 pub use group::Stretch;
 pub use job::{Reads, collective_bytes, for_job, to_evaluate};

@@ -6,11 +6,11 @@
 
 use std::ops::Range;
 
-use plan::{GEMM_BLOCK, GEMM_DEPTH, GEMM_WORDS, TILE};
+use plan::{GEMM_BLOCK, GEMM_DEPTH, GEMM_STRIPS, GEMM_WORDS, TILE};
 use pulp::Arch;
 
 use crate::cpu::product::matrix::{Matrix, Out};
-use crate::cpu::product::packing::{Packed, pack_block, pack_strip};
+use crate::cpu::product::packing::{Packed, pack_block, pack_strips};
 use crate::cpu::product::tiles::{Finish, TileHeight, Tiles};
 use crate::cpu::shared::Shared;
 use crate::pool::Pool;
@@ -162,7 +162,7 @@ impl<'a> Gemm<'a> {
         out: Out,
     ) {
         let depth = self.left.columns();
-        let (block, strip) = work[..GEMM_WORDS].split_at_mut(GEMM_BLOCK);
+        let (block, strips) = work[..GEMM_WORDS].split_at_mut(GEMM_BLOCK);
         let most = GEMM_BLOCK / depth.clamp(1, GEMM_DEPTH);
         let together = rows.len().div_ceil(rows.len().div_ceil(most).max(1)).max(1);
         for row in rows.clone().step_by(together) {
@@ -178,13 +178,13 @@ impl<'a> Gemm<'a> {
                     stretch.clone(),
                     block,
                 );
-                for column in columns.clone().step_by(TILE) {
-                    let those = column..columns.end.min(column + TILE);
-                    let right = match &self.right {
-                        Right::Packed(packed) => packed.strip(stretch.clone(), column),
+                for column in columns.clone().step_by(GEMM_STRIPS * TILE) {
+                    let those = column..columns.end.min(column + GEMM_STRIPS * TILE);
+                    let (right, strip) = match &self.right {
+                        Right::Packed(packed) => packed.strips(stretch.start, column),
                         Right::Plain(right) => {
-                            pack_strip(arch, right, stretch.clone(), those.clone(), strip);
-                            &*strip
+                            pack_strips(arch, right, stretch.clone(), those.clone(), strips);
+                            (&*strips, stretch.len() * TILE)
                         }
                     };
                     let last = stretch.end == depth;
@@ -195,6 +195,7 @@ impl<'a> Gemm<'a> {
                         left: block,
                         depth: stretch.len(),
                         right,
+                        strip,
                         add: self.add || first > 0,
                         finish: Finish {
                             bias: self.bias.filter(|_| last).map(|bias| &bias[those.clone()]),

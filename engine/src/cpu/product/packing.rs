@@ -9,6 +9,9 @@ use crate::cpu::product::matrix::Matrix;
 use crate::cpu::shared::Shared;
 use crate::pool::Pool;
 
+/// Columns of the left side that are packed at a time where they lie in memory one after another.
+const TOGETHER: usize = 8;
+
 /// A right side packed once for many products: strips of [`TILE`] columns, in each row after row; what is missing of the last
 /// strip is 0.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +35,7 @@ impl<'a> Packed<'a> {
             // SAFETY: strips do not overlap.
             let strip = unsafe { strips.part(number * strip..(number + 1) * strip) };
             let first = number * TILE;
-            pack_strip(
+            pack_strips(
                 arch,
                 right,
                 0..rows,
@@ -57,10 +60,10 @@ impl<'a> Packed<'a> {
         self.columns
     }
 
-    /// Some rows of the strip that begins at `column`, a multiple of [`TILE`].
-    pub(super) fn strip(&self, rows: Range<usize>, column: usize) -> &'a [f32] {
-        let first = column / TILE * self.rows;
-        &self.strips[(first + rows.start) * TILE..(first + rows.end) * TILE]
+    /// The strips from `column` on, a multiple of [`TILE`], each from `row` on; and the words from one to the next.
+    pub(super) fn strips(&self, row: usize, column: usize) -> (&'a [f32], usize) {
+        let strip = self.rows * TILE;
+        (&self.strips[column / TILE * strip + row * TILE..], strip)
     }
 }
 
@@ -73,14 +76,30 @@ pub(super) fn pack_block(
     columns: Range<usize>,
     packed: &mut [f32],
 ) {
-    let (mut packed, depth) = (&mut packed[..rows.len() * columns.len()], columns.len());
+    let depth = columns.len();
+    let packed = &mut packed[..rows.len() * depth];
+    let turned = left.transposed();
+    if turned.steps()[1] == 1 {
+        // A few columns at a time, so that the tiles read on where their neighbours stopped, from few places at once.
+        for few in (0..depth).step_by(TOGETHER) {
+            let few = few..depth.min(few + TOGETHER);
+            for first in rows.clone().step_by(height) {
+                let count = height.min(rows.end - first);
+                let start = (first - rows.start) * depth;
+                let tile = &mut packed[start + few.start * count..start + few.end * count];
+                let few = columns.start + few.start..columns.start + few.end;
+                lay(arch, &turned, few, first..first + count, count, tile);
+            }
+        }
+        return;
+    }
     for first in rows.clone().step_by(height) {
         let count = height.min(rows.end - first);
-        let tile;
-        (tile, packed) = packed.split_at_mut(count * depth);
+        let start = (first - rows.start) * depth;
+        let tile = &mut packed[start..start + count * depth];
         lay(
             arch,
-            &left.transposed(),
+            &turned,
             columns.clone(),
             first..first + count,
             count,
@@ -89,19 +108,23 @@ pub(super) fn pack_block(
     }
 }
 
-/// Packs rows of at most [`TILE`] columns of the right side.
-pub(super) fn pack_strip(
+/// Packs some rows and columns of the right side into strips of [`TILE`] columns, one after another.
+pub(super) fn pack_strips(
     arch: Arch,
     right: &Matrix,
     rows: Range<usize>,
     columns: Range<usize>,
-    strip: &mut [f32],
+    strips: &mut [f32],
 ) {
-    let strip = &mut strip[..rows.len() * TILE];
-    if columns.len() < TILE {
-        strip.fill(0.0);
+    let (starts, strip) = (columns.clone().step_by(TILE), rows.len() * TILE);
+    for (number, first) in starts.enumerate() {
+        let strip = &mut strips[number * strip..(number + 1) * strip];
+        let columns = first..columns.end.min(first + TILE);
+        if columns.len() < TILE {
+            strip.fill(0.0);
+        }
+        lay(arch, right, rows.clone(), columns, TILE, strip);
     }
-    lay(arch, right, rows, columns, TILE, strip);
 }
 
 /// Copies part of a matrix row by row to rows that are `pitch` words apart.
@@ -196,9 +219,12 @@ unsafe fn transpose(
     for first in (0..count).step_by(16) {
         let (height, mask) = (16.min(count - first), lanes(count - first));
         let mut rows = [_mm512_setzero_ps(); 16];
-        for (column, row) in rows.iter_mut().enumerate().take(width) {
-            // SAFETY: the column is one of `width`, and the mask leaves those of its values that are there.
-            *row = unsafe { _mm512_maskz_loadu_ps(mask, from.add(column * step + first)) };
+        for (column, row) in rows.iter_mut().enumerate() {
+            // Masked, not left out, so that the rows stay in registers.
+            let mask = if column < width { mask } else { 0 };
+            let at = from.wrapping_add(column * step + first);
+            // SAFETY: the mask leaves what is there of one of `width` columns.
+            *row = unsafe { _mm512_maskz_loadu_ps(mask, at) };
         }
         // Pairs, then fours, inside of each 128 bits; then the 128 bits change places.
         let mut pairs = [_mm512_setzero_ps(); 16];

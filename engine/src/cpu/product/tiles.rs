@@ -43,12 +43,13 @@ pub(super) struct Tiles<'a> {
     /// Tiles of rows, each `(depth, rows of the tile)`.
     pub left: &'a [f32],
     pub depth: usize,
-    /// `(depth, TILE)`
+    /// Strips of columns, each `(depth, TILE)`.
     pub right: &'a [f32],
+    /// Words from one strip to the next.
+    pub strip: usize,
     /// Whether `out` is added to; else it is assigned.
     pub add: bool,
     pub finish: Finish<'a>,
-    /// At most `TILE` columns.
     pub out: Out<'a>,
 }
 
@@ -58,8 +59,13 @@ impl WithSimd for Tiles<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (rows, columns) = (self.out.rows(), self.out.columns());
-        assert!(columns <= TILE && TILE.is_multiple_of(2 * S::F32_LANES));
-        assert!(self.left.len() >= rows * self.depth && self.right.len() >= self.depth * TILE);
+        if rows == 0 || columns == 0 {
+            return;
+        }
+        let before = (columns - 1) / TILE * self.strip;
+        assert!(TILE.is_multiple_of(2 * S::F32_LANES) && self.strip >= self.depth * TILE);
+        assert!(self.left.len() >= rows * self.depth);
+        assert!(self.right.len() >= before + self.depth * TILE);
         if let Some(bias) = self.finish.bias {
             assert!(bias.len() == columns);
         }
@@ -122,7 +128,8 @@ impl Tiles<'_> {
     ) {
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
         let mut left = self.left[first * self.depth..].as_ptr();
-        let mut right = self.right[column..].as_ptr();
+        let strip = column / TILE * self.strip;
+        let mut right = self.right[strip + column % TILE..].as_ptr();
         for _ in 0..self.depth {
             // SAFETY: see above.
             unsafe {
