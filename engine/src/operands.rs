@@ -222,7 +222,7 @@ pub(crate) struct GroupNormBackward {
     pub needs_input: bool,
 }
 
-/// The gradient of an update: each sum over samples as `g = sum / divisor * factor`, then cut to `[-bound, bound]`.
+/// The gradient of an update: each sum over samples as `g = sum * (factor / divisor)`, then cut to `[-bound, bound]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gradient {
     /// As long as the parameters.

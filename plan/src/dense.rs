@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::op::Linear;
 use crate::window::TILE;
 
-/// Columns of the left side whose products are summed in one go. Part of a value's order of summation.
+/// Columns of the left side whose products are summed in one go, at most. Part of a value's order of summation.
 pub const GEMM_DEPTH: usize = 256;
 
 /// Words of a packed block of the left side: a quarter of a second cache.

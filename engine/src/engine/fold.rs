@@ -18,6 +18,19 @@ impl<T: Float> Engine<T> {
         }
     }
 
+    /// Makes a slot's sums the folded record R, as for a gang of one whose microbatches are all summed: nothing is copied,
+    /// the slot gets the memory that R had, and what is in it does not matter.
+    ///
+    /// # Panics
+    /// If it does not exist, or the plan is not for training.
+    pub fn fold_alone(&mut self, slot: usize) {
+        self.known_slot(slot);
+        let places = &mut self.views.plan.places;
+        if let Some(record) = &mut places.record {
+            std::mem::swap(record, &mut places.slots[slot]);
+        }
+    }
+
     /// The bytes of a slot's record.
     ///
     /// # Panics

@@ -27,16 +27,16 @@ impl<T: Float> Reduce for Reference<T> {
 /// The sum of the squares of one block of `gradient / divisor`.
 #[inline(always)]
 pub(crate) fn block_square_norm<T: Float>(block: &[T], divisor: T) -> f64 {
-    let mut sums = [0.0; LANES];
+    let (mut sums, scale) = ([0.0; LANES], T::of(1.0) / divisor);
     let (lanes, rest) = block.as_chunks::<LANES>();
     for values in lanes {
         for (sum, &value) in sums.iter_mut().zip(values) {
-            let value = (value / divisor).wide();
+            let value = (value * scale).wide();
             *sum += value * value;
         }
     }
     for (sum, &value) in sums.iter_mut().zip(rest) {
-        let value = (value / divisor).wide();
+        let value = (value * scale).wide();
         *sum += value * value;
     }
     sums.iter().sum()
@@ -46,8 +46,11 @@ pub(crate) fn block_square_norm<T: Float>(block: &[T], divisor: T) -> f64 {
 #[inline(always)]
 pub(crate) fn block_digest<T: Float>(block: &[T], number: u64) -> [u64; 2] {
     let mut sums = [0u64; 2];
-    for (index, &value) in block.iter().enumerate() {
-        let mixed = mix(value.word(), number.wrapping_add(index as u64));
+    // Counted up by an addition each, which is quicker than the multiplication that it stands for.
+    let mut salt = salt(number);
+    for &value in block {
+        let mixed = mix_salted(value.word() ^ salt);
+        salt = salt.wrapping_add(SALT);
         sums = [
             sums[0].wrapping_add(mixed[0]),
             sums[1].wrapping_add(mixed[1]),
@@ -58,9 +61,19 @@ pub(crate) fn block_digest<T: Float>(block: &[T], number: u64) -> [u64; 2] {
 
 /// Two mixes of a word with its number. Odd multipliers with well spread bits, from SplitMix64 (Steele, Lea and Flood
 /// 2014).
-#[inline(always)]
 pub(crate) fn mix(word: u64, number: u64) -> [u64; 2] {
-    let salted = word ^ number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mix_salted(word ^ salt(number))
+}
+
+const SALT: u64 = 0x9E37_79B9_7F4A_7C15;
+
+#[inline(always)]
+fn salt(number: u64) -> u64 {
+    number.wrapping_add(1).wrapping_mul(SALT)
+}
+
+#[inline(always)]
+fn mix_salted(salted: u64) -> [u64; 2] {
     let first = (salted ^ (salted >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let second = (first ^ (first >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     [first ^ (first >> 32), second ^ (second >> 31)]

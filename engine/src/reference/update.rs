@@ -48,26 +48,22 @@ impl<T: Float> Update for Reference<T> {
 /// The numbers of [`Gradient`] as `T`.
 #[derive(Clone, Copy)]
 struct Mean<T> {
-    divisor: T,
-    factor: T,
+    scale: T,
     bound: T,
 }
 
 impl<T: Float> Mean<T> {
     fn new(gradient: &Gradient) -> Mean<T> {
-        let [divisor, factor, bound] =
-            [gradient.divisor, gradient.factor, gradient.bound].map(T::of);
         Mean {
-            divisor,
-            factor,
-            bound,
+            scale: T::of(gradient.factor / gradient.divisor),
+            bound: T::of(gradient.bound),
         }
     }
 
     /// One value from its sum; NaN stays.
     #[inline(always)]
     fn of(&self, sum: T) -> T {
-        let mean = sum / self.divisor * self.factor;
+        let mean = sum * self.scale;
         if mean > self.bound {
             self.bound
         } else if mean < -self.bound {
@@ -122,7 +118,7 @@ pub(crate) fn block_adam<T: Float>(
     let [keep1, keep2] = adam.betas.map(T::of);
     let [new1, new2] = adam.betas.map(|beta| T::of(1.0 - beta));
     let [eps, decay, keep] = [adam.eps, adam.weight_decay, adam.keep].map(T::of);
-    let [step, correction] = [adam.step_size, adam.second_correction].map(T::of);
+    let [step, correction] = [adam.step_size, 1.0 / adam.second_correction].map(T::of);
     let mean = Mean::new(&adam.gradient);
     let moments = first.iter_mut().zip(second);
     for ((parameter, &gradient), (first, second)) in
@@ -131,7 +127,7 @@ pub(crate) fn block_adam<T: Float>(
         let gradient = mean.of(gradient) + decay * *parameter;
         *first = keep1 * *first + new1 * gradient;
         *second = keep2 * *second + new2 * (gradient * gradient);
-        *parameter = keep * *parameter - step * (*first / (second.root() / correction + eps));
+        *parameter = keep * *parameter - step * (*first / (second.root() * correction + eps));
     }
 }
 

@@ -201,6 +201,27 @@ fn a_step_without_samples_has_no_loss_and_a_gradient_of_zero_and_counts() {
 }
 
 #[test]
+fn a_record_that_is_handed_over_is_the_record_that_is_copied() {
+    let network = simple_cnn([1, 8, 8], 4, 6, 4);
+    let mut engines = [(); 2].map(|()| network.engine::<f32>());
+    for engine in &mut engines {
+        engine.initialize(1);
+    }
+    let [copied, handed] = &mut engines;
+    for number in 0..3 {
+        let (x, labels) = network.batch::<f32>(4, number);
+        copied.train(&Batch::classified(&x, &labels), 0).unwrap();
+        let (slots, record) = copied.fold_views(&[0]);
+        record.copy_from_slice(slots[0]);
+        handed.train(&Batch::classified(&x, &labels), 0).unwrap();
+        handed.fold_alone(0);
+        assert_eq!(handed.record_bytes(), copied.record_bytes());
+        assert_eq!(handed.apply(0.1).unwrap(), copied.apply(0.1).unwrap());
+        assert_eq!(handed.state_digest(&[]), copied.state_digest(&[]));
+    }
+}
+
+#[test]
 fn a_number_that_is_none_stops_the_update_and_is_found_where_it_first_appeared() {
     let network = simple_cnn([1, 8, 8], 4, 6, 4);
     let mut engine = network.engine::<f32>();

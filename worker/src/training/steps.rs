@@ -180,20 +180,24 @@ impl Training {
         // The fold over the gang.
         let began = Instant::now();
         let slots: Vec<usize> = schedule.roots.iter().map(|&(_, slot)| slot).collect();
-        let tail_offset = self.engine.plan().tail_offset as usize;
-        let (sums, record) = self.engine.fold_views(&slots);
-        let roots: Vec<(Node, &[u8])> = schedule
-            .roots
-            .iter()
-            .map(|&(node, _)| node)
-            .zip(sums)
-            .collect();
-        let add = |offset: usize, into: &mut [u8], from: &[u8]| {
-            engine::add_record(tail_offset, offset, into, from);
-        };
         *operation += 1;
-        gang.fold(*operation, present, &roots, record, &add, PATIENCE)
-            .map_err(|error| of_gang(&error))?;
+        if let ([slot], 1) = (&slots[..], gang.ranks()) {
+            self.engine.fold_alone(*slot);
+        } else {
+            let tail_offset = self.engine.plan().tail_offset as usize;
+            let (sums, record) = self.engine.fold_views(&slots);
+            let roots: Vec<(Node, &[u8])> = schedule
+                .roots
+                .iter()
+                .map(|&(node, _)| node)
+                .zip(sums)
+                .collect();
+            let add = |offset: usize, into: &mut [u8], from: &[u8]| {
+                engine::add_record(tail_offset, offset, into, from);
+            };
+            gang.fold(*operation, present, &roots, record, &add, PATIENCE)
+                .map_err(|error| of_gang(&error))?;
+        }
         times.reduce_ms = milliseconds(began.elapsed());
 
         // Apply: from here to its end the step cannot be lost.

@@ -1,8 +1,8 @@
 //! A whole product of two matrices, blocked for the caches: `out = left · right`.
 //!
-//! A value is summed over stretches of [`GEMM_DEPTH`] columns of the left side, each from 0 in order, and the stretches are
-//! added in order. So its bits depend on its own row and column alone: not on the other rows and columns, on how the
-//! work is cut, on the layouts of the sides, or on whether the right one was packed before.
+//! A value is summed over stretches of at most [`GEMM_DEPTH`] columns of the left side, as few and as even as can be, each
+//! from 0 in order, and the stretches are added in order. So its bits depend on its own row and column alone: not on the
+//! other rows and columns, on how the work is cut, on the layouts of the sides, or on whether the right one was packed before.
 
 use std::ops::Range;
 
@@ -11,6 +11,7 @@ use pulp::Arch;
 
 use crate::cpu::product::matrix::{Matrix, Out};
 use crate::cpu::product::packing::{Packed, pack_block, pack_strips};
+use crate::cpu::product::share;
 use crate::cpu::product::tiles::{Finish, TileHeight, Tiles};
 use crate::cpu::shared::Shared;
 use crate::pool::Pool;
@@ -163,13 +164,13 @@ impl<'a> Gemm<'a> {
     ) {
         let depth = self.left.columns();
         let (block, strips) = work[..GEMM_WORDS].split_at_mut(GEMM_BLOCK);
-        let most = GEMM_BLOCK / depth.clamp(1, GEMM_DEPTH);
-        let together = rows.len().div_ceil(rows.len().div_ceil(most).max(1)).max(1);
+        let deep = share(depth, GEMM_DEPTH);
+        let together = share(rows.len(), GEMM_BLOCK / deep);
         for row in rows.clone().step_by(together) {
             let these = row..rows.end.min(row + together);
             let height = arch.dispatch(TileHeight { rows: these.len() });
-            for first in (0..depth.max(1)).step_by(GEMM_DEPTH) {
-                let stretch = first..depth.min(first + GEMM_DEPTH);
+            for first in (0..depth.max(1)).step_by(deep) {
+                let stretch = first..depth.min(first + deep);
                 pack_block(
                     arch,
                     &self.left,
