@@ -2,11 +2,13 @@
 
 make JOB.toml CxHxW CLASSES FILE       write initial parameters and 20 batches, for both sides
 run  JOB.toml CxHxW CLASSES FILE THREADS default|channels_last
-                                       say as one JSON line how the first steps went, then answer each line on stdin, a
-                                       number of seconds, with the samples per second of whole training steps
+                                       say as one JSON line how the first steps went and what memory they took, then
+                                       answer each line on stdin, a number of seconds, with the samples per second of
+                                       whole training steps
 """
 
 import json
+import re
 import sys
 import time
 import tomllib
@@ -17,6 +19,17 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 BATCHES = 20
+
+
+def resident(key):
+    """Bytes that the process has in memory now (VmRSS), or had at most (VmHWM)."""
+    with open("/proc/self/status") as file:
+        return 1024 * int(re.search(rf"^{key}:\s*(\d+) kB", file.read(), re.MULTILINE)[1])
+
+
+def forget_peak():
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
 
 
 def read(path):
@@ -38,6 +51,8 @@ def network(job, shape, classes):
             )
         elif kind == "max_pool2d":
             module = nn.MaxPool2d(value)
+        elif kind == "batch_norm":
+            module = nn.BatchNorm2d(shape[0]) if len(shape) == 3 else nn.BatchNorm1d(shape[0])
         elif kind == "linear":
             module = nn.Linear(shape[0], classes if value == "classes" else value)
         elif kind == "relu":
@@ -47,7 +62,9 @@ def network(job, shape, classes):
         else:
             sys.exit(f"no layer {kind} here")
         layers.add_module(name, module)
-        shape = module(torch.zeros(1, *shape)).shape[1:]
+        # As in evaluation, so that no statistics run along.
+        shape = module.eval()(torch.zeros(1, *shape)).shape[1:]
+        module.train()
     return layers
 
 
@@ -75,7 +92,6 @@ class Side:
         self.job = job
         self.tensors = load_file(path)
         self.format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-        self.layers = network(job, shape, classes).to(memory_format=self.format)
         self.batches = [
             (
                 self.tensors[f"batch.{number}.x"].contiguous(memory_format=self.format),
@@ -83,6 +99,9 @@ class Side:
             )
             for number in range(BATCHES)
         ]
+        forget_peak()
+        self.before = resident("VmRSS")
+        self.layers = network(job, shape, classes).to(memory_format=self.format)
         self.reset()
 
     def reset(self):
@@ -103,9 +122,12 @@ class Side:
         self.reset()
         losses = [self.step(number).item() for number in range(BATCHES)]
         x, labels = self.batches[0]
+        memory = resident("VmHWM") - self.before
+        self.layers.eval()
         with torch.no_grad():
             after = cross_entropy(self.layers(x), labels).item()
-        return {"version": torch.__version__, "losses": losses, "loss_after": after}
+        self.layers.train()
+        return {"version": torch.__version__, "losses": losses, "loss_after": after, "memory_bytes": memory}
 
     def rate(self, seconds):
         self.reset()

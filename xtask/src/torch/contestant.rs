@@ -24,7 +24,11 @@ pub struct Side<'a> {
     pub job: &'a str,
     pub input: &'a str,
     pub classes: &'a str,
+    /// Whether PyTorch has a second layout for it.
+    pub pictures: bool,
     pub threads: u32,
+    /// What our second contestant cuts a batch into.
+    pub microbatches: u32,
     pub file: &'a Path,
 }
 
@@ -39,12 +43,14 @@ pub struct FirstSteps {
     pub losses: Vec<f64>,
     /// The loss of the first batch after these steps.
     pub loss_after: f64,
+    /// What they took of memory at most, above what the process had when its batches were read.
+    pub memory_bytes: f64,
 }
 
 /// A process that measures when told to. Dropping it ends it.
 pub struct Contestant {
     /// What the table calls it.
-    pub name: &'static str,
+    pub name: String,
     /// How its first steps went.
     pub first: FirstSteps,
     child: Child,
@@ -52,43 +58,50 @@ pub struct Contestant {
     answers: Lines<BufReader<ChildStdout>>,
 }
 
-/// Ours, and then each of PyTorch's.
+/// Ours with one microbatch, ours with several, and then each of PyTorch's.
 ///
 /// # Errors
 /// One that does not start or fails in its first steps.
 pub fn all(side: &Side) -> anyhow::Result<Vec<Contestant>> {
-    let mut ours = Command::new(side.ours);
-    ours.args([
-        side.job,
-        side.input,
-        side.classes,
-        &side.threads.to_string(),
-    ]);
-    ours.arg(side.file);
-    let mut contestants = vec![start("trainyard", ours, side.root)?];
-    let torch = [
-        ("PyTorch", "default", None),
-        ("PyTorch, channels_last", "channels_last", None),
-        ("PyTorch, kept heap", "default", Some(KEPT_HEAP)),
-        (
-            "PyTorch, channels_last, kept heap",
-            "channels_last",
-            Some(KEPT_HEAP),
-        ),
-    ];
-    for (name, layout, heap) in torch {
-        let mut command = Command::new(&side.environment.python);
-        command.args([SCRIPT, "run", side.job, side.input, side.classes]);
+    let mut contestants = Vec::new();
+    for microbatches in [1, side.microbatches] {
+        let mut command = Command::new(side.ours);
         command
+            .args([side.job, side.input, side.classes])
             .arg(side.file)
-            .args([&side.threads.to_string(), layout]);
-        command.envs(heap);
+            .args([side.threads.to_string(), microbatches.to_string()]);
+        let name = match microbatches {
+            1 => "trainyard".to_string(),
+            several => format!("trainyard, {several} microbatches"),
+        };
         contestants.push(start(name, command, side.root)?);
+    }
+    let layouts: &[&str] = if side.pictures {
+        &["default", "channels_last"]
+    } else {
+        &["default"]
+    };
+    for heap in [None, Some(KEPT_HEAP)] {
+        for &layout in layouts {
+            let mut command = Command::new(&side.environment.python);
+            command
+                .args([SCRIPT, "run", side.job, side.input, side.classes])
+                .arg(side.file)
+                .args([&side.threads.to_string(), layout])
+                .envs(heap);
+            let layout = if layout == "default" {
+                ""
+            } else {
+                ", channels_last"
+            };
+            let heap = heap.map_or("", |_| ", kept heap");
+            contestants.push(start(format!("PyTorch{layout}{heap}"), command, side.root)?);
+        }
     }
     Ok(contestants)
 }
 
-fn start(name: &'static str, mut command: Command, root: &Path) -> anyhow::Result<Contestant> {
+fn start(name: String, mut command: Command, root: &Path) -> anyhow::Result<Contestant> {
     command
         .current_dir(root)
         .stdin(Stdio::piped())
@@ -113,6 +126,7 @@ fn start(name: &'static str, mut command: Command, root: &Path) -> anyhow::Resul
         kernels: text("kernels"),
         losses: losses.iter().map(number).collect(),
         loss_after: number(&said["loss_after"]),
+        memory_bytes: number(&said["memory_bytes"]),
     };
     Ok(contestant)
 }
@@ -156,16 +170,17 @@ mod tests {
     fn says(script: &str) -> anyhow::Result<Contestant> {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        start("a script", command, Path::new("/"))
+        start("a script".to_string(), command, Path::new("/"))
     }
 
     #[test]
     fn a_contestant_tells_its_first_steps_and_measures_in_turn() {
-        let script = r#"echo '{"version":"1","losses":[2.5,null],"loss_after":1}'
+        let script = r#"echo '{"version":"1","losses":[2.5,null],"loss_after":1,"memory_bytes":4096}'
             while read seconds; do echo "{\"samples_per_s\":${seconds}0}"; done"#;
         let mut contestant = says(script).expect("it starts");
         assert_eq!(contestant.first.losses[0], 2.5);
         assert!(contestant.first.losses[1].is_nan());
+        assert_eq!(contestant.first.memory_bytes, 4096.0);
         assert_eq!(contestant.rate(4.0).expect("it lives"), 40.0);
         assert_eq!(contestant.rate(5.0).expect("it lives"), 50.0);
     }
