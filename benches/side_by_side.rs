@@ -70,6 +70,7 @@ impl Bench {
             classes,
             microbatch: job.microbatch_size(),
             microbatches: job.training.microbatches,
+            objective: (&job.training).into(),
             optimizer: &job.training.optimizer,
             rules: Rules::NONE,
             threads,

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use engine::{Batch, Engine};
-use plan::{Mode, Request, Rules, plan};
+use plan::{Mode, Objective, Request, Rules, plan};
 use spec::Shape;
 use spec::job::Optimizer;
 use spec::model::{BatchNorm, Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
@@ -180,6 +180,7 @@ fn engine(network: &Network, threads: usize) -> Engine<f32> {
         classes: 10,
         microbatch: network.batch,
         microbatches: 1,
+        objective: Objective::CROSS_ENTROPY,
         optimizer: &network.optimizer,
         rules: Rules::NONE,
         threads,

@@ -209,3 +209,50 @@ fn a_schedule_that_is_longer_than_the_run_is_refused_before_it_is_queued() {
     }
     assert!(yard.list(&["job", "list"]).is_empty());
 }
+
+#[test]
+fn losses_and_metrics_are_the_same_on_every_way_and_evaluations_print_them() {
+    let yard = Yard::with_digits(&[1, 1, 1]);
+    let layers = r#""flatten", { linear = 32 }, "relu", { linear = "classes" }"#;
+    let data = "validation = 0.2";
+    let entropy = "epochs = 2\nbatch_size = 50\nmicrobatches = 7\n\
+         loss = { cross_entropy = { label_smoothing = 0.1, ignore_index = 3, class_weights = \"balanced\" } }\n\
+         metrics = [\"top_3\", \"perplexity\", \"f1\", \"recall\", \"precision\"]\nmonitor = \"validation_f1\"\n\
+         lr_schedule = { reduce_on_plateau = { patience = 0 } }";
+    let huber = "epochs = 2\nloss = { huber = { delta = 0.5 } }\nmetrics = [\"f1\"]";
+    for (name, training) in [("entropy", entropy), ("huber", huber)] {
+        let file = yard.file(&format!("{name}.toml"), job(layers, data, training));
+        let expected = yard.run_rows(&file, &[], None);
+        let last = expected.last().expect("rows");
+        let value = |key: &str| column(last, key).parse::<f64>().expect("a number");
+        assert!(value("validation_f1") > 0.5, "{name}: {last}");
+        for ranks in [2, 3] {
+            let id = yard.submit(&file, &[&format!("resources.ranks={ranks}")]);
+            yard.succeeded(&id);
+            assert_same(&yard.exact_rows(&id), &expected, name);
+            let evaluated = yard.json(&["model", "evaluate", &id, "--confusion"]);
+            for key in ["loss", "accuracy", "f1"] {
+                let then = value(&format!("validation_{key}"));
+                assert_eq!(evaluated[key].as_f64(), Some(then), "{name} {key}");
+            }
+            let counts = |row: &serde_json::Value| -> Vec<u64> {
+                let counts = row.as_array().expect("a row").iter();
+                counts.filter_map(serde_json::Value::as_u64).collect()
+            };
+            let confusion = evaluated["confusion"].as_array().expect("rows");
+            let confusion: Vec<Vec<u64>> = confusion.iter().map(counts).collect();
+            let (all, right) = (
+                confusion.iter().flatten().sum::<u64>(),
+                (0..10).map(|class| confusion[class][class]).sum::<u64>(),
+            );
+            assert_eq!(right as f64 / all as f64, value("validation_accuracy"));
+            let ignored = if name == "entropy" { 37 } else { 0 };
+            assert_eq!(evaluated["samples"], all + ignored, "{name}");
+        }
+        if name == "entropy" {
+            let perplexity = value("validation_perplexity");
+            assert!((perplexity.ln() - value("validation_loss")).abs() < 1e-12);
+            assert!(value("validation_top_3") >= value("validation_accuracy"));
+        }
+    }
+}

@@ -321,6 +321,9 @@ pub struct Evaluate {
     /// Threads to compute with [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
+    /// Count rows by class (a line each) and answer (a column each)
+    #[arg(long)]
+    pub confusion: bool,
 }
 
 #[cfg(test)]

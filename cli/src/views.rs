@@ -112,6 +112,7 @@ impl Row for MetricRow {
         "REDUCE MS",
         "UPDATE MS",
         "PARAMETERS",
+        "METRICS",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -133,6 +134,7 @@ impl Row for MetricRow {
             format!("{:.2}", timing.reduce_ms),
             format!("{:.2}", timing.update_ms),
             exact.parameters_digest.chars().take(12).collect(),
+            exact.measures.to_string(),
         ]
     }
 }

@@ -2,9 +2,10 @@
 
 use plan::{Plan, Reads};
 use spec::checkpoint::DataFacts;
-use spec::dataset::Split;
+use spec::dataset::{Split, held_out};
 use spec::ema::Ema;
 use spec::job::{SplitRef, Validation};
+use spec::loss::Loss;
 use spec::offer::GangRequest;
 use spec::schedule::TooLong;
 use spec::{DatasetManifest, Job};
@@ -14,7 +15,7 @@ use crate::error::Error;
 /// A job that passed.
 #[derive(Debug, Clone)]
 pub struct Admitted {
-    /// The canonical job: every dataset carries its digest.
+    /// The canonical job: every dataset carries its digest, and balanced class weights are numbers.
     pub job: Job,
     /// How many steps it has.
     pub steps: u64,
@@ -28,7 +29,7 @@ pub struct Admitted {
 ///
 /// # Errors
 /// An unknown dataset or split, splits that differ, a `sequence_length` that the data does not have or needs, a schedule
-/// longer than the run, or a model that does not fit.
+/// longer than the run, balanced weights of what has no rows to count, or a model that does not fit.
 pub fn admit<E: From<Error>>(
     lookup: impl Fn(&SplitRef) -> Result<DatasetManifest, E>,
     mut job: Job,
@@ -40,11 +41,15 @@ pub fn admit<E: From<Error>>(
     // What the data decides is kept with the job: rows of another split are cut at the same length.
     job.data.sequence_length = length;
     let mut rows = train_split.samples(length);
+    let mut counts = train_split.class_counts.clone();
     let mut validation = None;
     match &mut job.data.validation {
         None => {}
         Some(Validation::Fraction(fraction)) => {
             rows = train_split.trained_on(*fraction, length);
+            for count in &mut counts {
+                *count -= held_out(*count, *fraction);
+            }
             validation = Some((train.clone(), job.data.train.clone()));
         }
         Some(Validation::Split(reference)) => {
@@ -63,6 +68,7 @@ pub fn admit<E: From<Error>>(
             validation = Some((manifest, reference.clone()));
         }
     }
+    balance(&mut job.training.loss, &counts, &train)?;
     if job.steps_per_epoch(rows) == 0 {
         return Err(Error::NoFullBatch {
             rows,
@@ -111,6 +117,16 @@ pub fn admit<E: From<Error>>(
     })
 }
 
+/// Writes numbers in place of balanced class weights.
+fn balance(loss: &mut Loss, counts: &[u64], train: &DatasetManifest) -> Result<(), Error> {
+    loss.balance(counts).map_err(|class| match class {
+        Some(class) => Error::NoRowsToBalance {
+            class: train.classes[class].clone(),
+        },
+        None => Error::NothingToBalance,
+    })
+}
+
 /// What two datasets that one model is to read differ in.
 fn difference(train: &DatasetManifest, validation: &DatasetManifest) -> Option<&'static str> {
     if validation.shape != train.shape {
@@ -147,4 +163,69 @@ fn split<'a>(manifest: &'a DatasetManifest, reference: &SplitRef) -> Result<&'a 
                 .map(|split| split.name.clone())
                 .collect(),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use spec::Shape;
+    use spec::dataset::Element;
+    use spec::loss::{ClassWeights, CrossEntropy};
+
+    use super::*;
+
+    fn admitted(counts: &[u64], validation: &str) -> Result<Loss, Error> {
+        let manifest = DatasetManifest {
+            kind: "csv".to_string(),
+            shape: Shape::new(vec![4]).expect("a shape"),
+            element: Element::U8,
+            maximum: 255.0,
+            classes: vec!["a".to_string(), "b".to_string()],
+            tokens: None,
+            splits: vec![Split {
+                name: "train".to_string(),
+                rows: counts.iter().sum(),
+                chunks: Vec::new(),
+                tokens: None,
+                labels: Some(spec::Digest::of(b"labels")),
+                class_counts: counts.to_vec(),
+                mean: vec![0.5],
+                std: vec![0.25],
+            }],
+        };
+        let text = format!(
+            "name = \"a\"\n[data]\ntrain = \"a\"\n{validation}\n[model]\nlayers = [{{ linear = \"classes\" }}]\n[training]\n\
+             steps = 1\nloss = {{ cross_entropy = {{ class_weights = \"balanced\" }} }}\n"
+        );
+        let job = spec::job_file::parse(&text).expect("a job");
+        Ok(admit::<Error>(|_| Ok(manifest.clone()), job)?
+            .job
+            .training
+            .loss)
+    }
+
+    #[test]
+    fn balanced_weights_are_written_out_and_need_rows_of_every_class() {
+        let given = |weights: Vec<f64>| {
+            Loss::CrossEntropy(CrossEntropy {
+                class_weights: Some(ClassWeights::Given(weights)),
+                ..CrossEntropy::default()
+            })
+        };
+        assert_eq!(
+            admitted(&[30, 10], "").unwrap(),
+            given(vec![40.0 / 60.0, 2.0])
+        );
+        // A fifth of each class is held out: 24 and 8 rows are left.
+        assert_eq!(
+            admitted(&[30, 10], "validation = 0.2").unwrap(),
+            given(vec![32.0 / 48.0, 2.0])
+        );
+        assert_eq!(
+            admitted(&[30, 0], "").unwrap_err().to_string(),
+            "training.loss.cross_entropy.class_weights: class \"b\" has no training rows, and so no balanced weight: write the \
+             weights as numbers"
+        );
+        let tokens = admitted(&[], "").unwrap_err().to_string();
+        assert!(tokens.contains("the tokens of a stream"), "{tokens}");
+    }
 }

@@ -81,6 +81,19 @@ pub enum Error {
         key = .0.key, value = .0.value, length = .0.length, unit = .0.unit
     )]
     ScheduleTooLong(TooLong),
+    /// Balanced weights of classes of which one has no rows.
+    #[error(
+        "training.loss.cross_entropy.class_weights: class \"{class}\" has no training rows, and so no balanced weight: write the weights as numbers"
+    )]
+    NoRowsToBalance {
+        /// The class.
+        class: String,
+    },
+    /// Balanced weights of the tokens of a stream.
+    #[error(
+        "training.loss.cross_entropy.class_weights: the classes are the tokens of a stream, which are not counted: write the weights as numbers, or leave them out"
+    )]
+    NothingToBalance,
     /// `drop_last` with fewer rows than a batch.
     #[error(
         "{rows} training rows make no full batch of {batch_size}: lower training.batch_size or set training.drop_last = false"

@@ -110,6 +110,8 @@ fn status(error: &Error) -> Status {
         | Error::NoCheckpoint { .. } => Code::NotFound,
         Error::SplitsDiffer { .. }
         | Error::NoFullBatch { .. }
+        | Error::NoRowsToBalance { .. }
+        | Error::NothingToBalance
         | Error::ScheduleTooLong(_)
         | Error::SequenceLength(_)
         | Error::Plan(_)

@@ -86,6 +86,7 @@ fn row(step: u64) -> MetricRow {
             parameters_digest: format!("{step:032x}"),
             validation_loss: None,
             validation_accuracy: None,
+            measures: Default::default(),
         },
         timing: Timing::default(),
     }

@@ -3,12 +3,14 @@
 //! overlap.
 
 use plan::{AvgPool2d, BatchNorm, Dense, GroupNorm, MaxPool2d, Softmax, Window};
+use spec::loss::Loss;
 use spec::model::Activation;
 
 pub(crate) use crate::operands::{
     Adagrad, AdagradOperands, Adam, AdamOperands, BatchNormBackward, BatchNormForward, Gradient,
-    GroupNormBackward, GroupNormForward, LinearBackward, LinearForward, RmsProp, RmsPropOperands,
-    Sgd, SgdOperands, View, WindowBackward, WindowForward, WindowNormBackward, WindowNormForward,
+    GroupNormBackward, GroupNormForward, LinearBackward, LinearForward, LossOperands, RmsProp,
+    RmsPropOperands, RowTargets, Sgd, SgdOperands, View, WindowBackward, WindowForward,
+    WindowNormBackward, WindowNormForward,
 };
 
 /// All families.
@@ -137,10 +139,8 @@ pub(crate) trait Channel {
 
 /// One row at a time.
 pub(crate) trait RowWise {
-    /// The cross-entropy of each row with its label, summed, and how many rows have their largest logit (the first of
-    /// equals) at their label. Writes the gradient of the sum where it is asked for. Labels are below the row's length.
-    fn cross_entropy(&mut self, logits: View, labels: &[u32], gradient: Option<View>)
-    -> (f64, u64);
+    /// The loss of each row with its target, unsummed, and its gradient where it is asked for.
+    fn loss(&mut self, loss: &Loss, targets: RowTargets<'_>, at: LossOperands);
 
     /// The softmax of each row of `x`, or of `y` itself in place.
     fn softmax_forward(&mut self, softmax: &Softmax, x: Option<View>, y: View);

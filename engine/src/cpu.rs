@@ -18,6 +18,7 @@ mod rowwise;
 mod shared;
 mod update;
 mod wide;
+mod wide_loss;
 mod wide_norm;
 mod wide_update;
 mod window;

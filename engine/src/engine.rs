@@ -13,22 +13,21 @@ use std::time::{Duration, Instant};
 
 use plan::{Mode, Plan, Stage, StageKind};
 
-use crate::backend::{Backend, View};
+use crate::backend::{Backend, RowTargets, View};
 use crate::batch::{Batch, Samples, Targets};
 use crate::cpu::arena::Arena;
 use crate::cpu::device::Cpu;
 use crate::error::Error;
 use crate::float::Float;
 use crate::layers::batch_norm::Pass;
-use crate::layers::cross_entropy::{self, Sums};
 use crate::layers::views::Views;
 use crate::layers::{
-    activation, avg_pool2d, batch_norm, conv2d, group_norm, linear, max_pool2d, relu, residual,
-    softmax,
+    activation, avg_pool2d, batch_norm, conv2d, group_norm, linear, loss, max_pool2d, relu,
+    residual, softmax,
 };
 use crate::pool::Pool;
-use crate::record::Tail;
 use crate::reference::device::Reference;
+use crate::tally::{Sums, Tally};
 
 /// Runs one plan on this machine's CPU. f32 trains; f64 runs the same plan in plain loops, to compare with.
 pub struct Engine<T: Float> {
@@ -52,7 +51,8 @@ impl<T: Float> Engine<T> {
     /// An engine for `plan` on `threads`, at most those planned for. Parameters and optimiser state are 0.
     ///
     /// # Errors
-    /// More threads than planned for; no memory for the arena; threads that cannot be started.
+    /// More threads than planned for; no memory for the arena; threads that cannot be started; class weights that are not yet
+    /// numbers.
     pub fn new(plan: Plan, threads: usize) -> Result<Self, Error> {
         if threads == 0 || threads > plan.threads {
             return Err(Error::Threads {
@@ -71,29 +71,31 @@ impl<T: Float> Engine<T> {
         } else {
             Box::new(Reference::<T>::new(arena))
         };
-        Ok(Engine {
-            views,
-            device,
-            pool,
-            step: 0,
-            number: PhantomData,
-        })
+        Engine::with(views, device, pool)
     }
 
     /// An engine that runs `plan` in plain loops on one thread, whatever `T`: the specification of the kernels.
     ///
     /// # Errors
-    /// No memory for the arena.
+    /// No memory for the arena; class weights that are not yet numbers.
     pub fn reference(plan: Plan) -> Result<Self, Error> {
         let views = Views {
             plan,
             size: size_of::<T>(),
         };
         let device = Box::new(Reference::<T>::new(Arena::new(views.arena_bytes())?));
+        Engine::with(views, device, Arc::new(Pool::new(1)?))
+    }
+
+    fn with(views: Views, mut device: Box<dyn Backend>, pool: Arc<Pool>) -> Result<Self, Error> {
+        if let Some(view) = views.loss_weights() {
+            let weights: &mut [T] = bytemuck::cast_slice_mut(device.bytes_mut(view));
+            loss::weigh(&views.plan.loss, weights)?;
+        }
         Ok(Engine {
             views,
             device,
-            pool: Arc::new(Pool::new(1)?),
+            pool,
             step: 0,
             number: PhantomData,
         })
@@ -104,40 +106,28 @@ impl<T: Float> Engine<T> {
         &self.views.plan
     }
 
-    /// Runs one microbatch forward and backward and assigns its sums to `slot`: the gradient summed over samples, the
-    /// summed loss, the samples classified right, and the samples, which may be none.
+    /// Runs one microbatch forward and backward and assigns its sums to `slot`: the gradient summed over rows, and the sums of
+    /// [`plan::Tail`]. There may be no samples.
     ///
     /// # Errors
     /// A plan without training; samples or targets that do not fit; no such slot. Nothing has changed then.
     pub fn train(&mut self, batch: &Batch<'_, T>, slot: usize) -> Result<Times, Error> {
         let record = self.slot(slot)?;
         let samples = self.check(&batch.samples)?;
-        let labels = self.check_targets(&batch.targets, samples)?;
+        let targets = self.check_targets(&batch.targets, samples)?;
         let pool = Arc::clone(&self.pool);
         Ok(pool.enter(|| {
             let started = Instant::now();
             self.forward(&batch.samples, samples, Pass::Train);
-            let sums = cross_entropy::forward_backward(&mut *self.device, &self.views, labels);
+            let (_, offset) = self.views.record();
+            let tail = View {
+                offset: record.offset + offset,
+                bytes: self.views.plan.tail.bytes(),
+            };
+            self.judge(targets, samples, true, tail);
             let forward = started.elapsed();
             self.backward(samples, slot);
             self.leave_statistics(samples, slot);
-            let (_, tail) = self.views.record();
-            let tail = View {
-                offset: record.offset + tail,
-                bytes: record.bytes - tail,
-            };
-            let Sums {
-                loss,
-                correct,
-                samples,
-            } = sums;
-            Tail {
-                loss,
-                correct,
-                samples,
-                paired: if samples > 1 { samples } else { 0 },
-            }
-            .write(self.device.bytes_mut(tail));
             Times {
                 forward,
                 backward: started.elapsed() - forward,
@@ -145,18 +135,42 @@ impl<T: Float> Engine<T> {
         }))
     }
 
-    /// Runs samples forward and sums loss and right answers.
+    /// Runs samples forward and sums loss and right answers; [`Engine::evaluated`] has all that was summed.
     ///
     /// # Errors
     /// Samples or targets that do not fit.
     pub fn evaluate(&mut self, batch: &Batch<'_, T>) -> Result<Sums, Error> {
         let samples = self.check(&batch.samples)?;
-        let labels = self.check_targets(&batch.targets, samples)?;
+        let targets = self.check_targets(&batch.targets, samples)?;
         let pool = Arc::clone(&self.pool);
-        Ok(pool.enter(|| {
+        pool.enter(|| {
             self.forward(&batch.samples, samples, Pass::Evaluate);
-            cross_entropy::forward(&mut *self.device, &self.views, labels)
-        }))
+            self.judge(targets, samples, false, self.evaluation());
+        });
+        Ok(Tally::new(self.plan(), self.evaluated()).sums())
+    }
+
+    /// The words of [`plan::Tail`] that the last evaluation came to.
+    pub fn evaluated(&self) -> &[u64] {
+        bytemuck::cast_slice(self.device.bytes(self.evaluation()))
+    }
+
+    fn evaluation(&self) -> View {
+        View {
+            bytes: self.views.plan.tail.bytes(),
+            ..self.views.buffer(self.views.plan.places.evaluation)
+        }
+    }
+
+    /// Assigns the sums of the rows of the output to a tail.
+    fn judge(&mut self, targets: RowTargets<'_>, samples: usize, gradient: bool, tail: View) {
+        let (device, views) = (&mut *self.device, &self.views);
+        let rows = loss::judge(device, views, targets, samples, gradient);
+        let counts = loss::Counts { samples, tokens: 0 };
+        if let [rows, tail] = &mut device.many_mut(&[rows, tail])[..] {
+            let (rows, tail) = (bytemuck::cast_slice(rows), bytemuck::cast_slice_mut(tail));
+            loss::sum(&views.plan.tail, rows, targets, counts, tail);
+        }
     }
 
     /// Runs samples forward: `(N, classes)`.
@@ -190,24 +204,31 @@ impl<T: Float> Engine<T> {
         Ok(samples)
     }
 
-    fn check_targets<'a>(&self, targets: &Targets<'a, T>, rows: usize) -> Result<&'a [u32], Error> {
-        let Targets::Classes(labels) = targets else {
-            return Err(Error::TargetKind);
-        };
-        if labels.len() != rows {
-            return Err(Error::Targets {
-                expected: rows,
-                got: labels.len(),
-            });
-        }
+    fn check_targets<'a>(
+        &self,
+        targets: &Targets<'a, T>,
+        rows: usize,
+    ) -> Result<RowTargets<'a>, Error> {
         let classes = self.views.plan.classes;
-        match labels.iter().position(|&label| label as usize >= classes) {
-            Some(position) => Err(Error::Label {
-                position,
-                label: labels[position],
-                classes,
-            }),
-            None => Ok(labels),
+        let (expected, got) = match targets {
+            Targets::Classes(labels) => (rows, labels.len()),
+            Targets::Values(values) => (rows * classes, values.len()),
+        };
+        if got != expected {
+            return Err(Error::Targets { expected, got });
+        }
+        match *targets {
+            Targets::Classes(labels) => {
+                match labels.iter().position(|&label| label as usize >= classes) {
+                    Some(position) => Err(Error::Label {
+                        position,
+                        label: labels[position],
+                        classes,
+                    }),
+                    None => Ok(RowTargets::Classes(labels)),
+                }
+            }
+            Targets::Values(values) => Ok(RowTargets::Values(bytemuck::cast_slice(values))),
         }
     }
 

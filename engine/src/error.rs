@@ -41,17 +41,19 @@ pub enum Error {
         /// Values that were given.
         got: usize,
     },
-    /// Not one target for each row of the output.
+    /// Not one class for each row of the output, or not one value for each of its values.
     #[error("the output has {expected} targets, but {got} were given")]
     Targets {
-        /// Targets of the rows of the output.
+        /// Targets of the output.
         expected: usize,
         /// Targets that were given.
         got: usize,
     },
-    /// Targets of another kind than the loss takes.
-    #[error("the loss takes a class for each row of the output, but values were given")]
-    TargetKind,
+    /// Class weights that are to follow from data which the engine does not know.
+    #[error(
+        "class weights are \"balanced\" and not yet numbers: balance the loss by the rows of each class first"
+    )]
+    Unbalanced,
     /// A label names no class.
     #[error("sample {position} of the microbatch has label {label}, but there are {classes} classes, 0 to {}", .classes - 1)]
     Label {

@@ -23,6 +23,7 @@ mod optimizer;
 mod pool;
 mod record;
 mod reference;
+mod tally;
 
 pub use batch::{Batch, Moment, Samples, Targets};
 pub use cpu::{Layout, device_class, product_seconds};
@@ -31,5 +32,5 @@ pub use engine::faults::Fault;
 pub use engine::{Engine, Times};
 pub use error::Error;
 pub use float::Float;
-pub use layers::cross_entropy::Sums;
 pub use record::add_record;
+pub use tally::{Sums, Tally};

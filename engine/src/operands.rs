@@ -222,6 +222,39 @@ pub(crate) struct GroupNormBackward {
     pub needs_input: bool,
 }
 
+/// The targets of the rows of a loss.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RowTargets<'a> {
+    /// A class each, below the row's length.
+    Classes(&'a [u32]),
+    /// A number for each output, as bytes.
+    Values(&'a [u8]),
+}
+
+/// Operands of a loss.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LossOperands {
+    /// `(rows, features)`
+    pub outputs: View,
+    /// Outputs of a row.
+    pub features: usize,
+    /// `(features)`: what each class or output weighs; none: 1.
+    pub weights: Option<View>,
+    /// Like `outputs`, where it is asked for; it may be their own place.
+    pub gradient: Option<View>,
+    /// `(rows)`: what is said of each, as `reference::loss::Row`.
+    pub rows: View,
+    /// Whether the rank of each row's class is asked for.
+    pub ranks: bool,
+}
+
+impl LossOperands {
+    /// Where the gradient goes, if that is not the place of the outputs.
+    pub fn apart(&self) -> Option<View> {
+        self.gradient.filter(|gradient| *gradient != self.outputs)
+    }
+}
+
 /// The gradient of an update: each sum over samples as `g = sum * (factor / divisor)`, then cut to `[-bound, bound]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gradient {

@@ -1,49 +1,12 @@
 //! Records: a flat gradient sum, sums of statistics, and behind them the tail of sums of other types. Records are added element by
 //! element, so that a fold may cut them anywhere between elements.
 
+use plan::Tail;
+
 use crate::float::Float;
 
-/// The sums behind a record's gradient.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Tail {
-    /// Sum of the samples' losses.
-    pub loss: f64,
-    /// Samples classified right.
-    pub correct: u64,
-    /// Samples: what the sums are divided by.
-    pub samples: u64,
-    /// Samples of microbatches of at least two: those whose statistics over samples have a variance.
-    pub paired: u64,
-}
-
-impl Tail {
-    /// Reads the tail of a record.
-    pub fn read(tail: &[u8]) -> Tail {
-        let word = |index: usize| {
-            u64::from_le_bytes(tail[8 * index..8 * index + 8].try_into().expect("8 bytes"))
-        };
-        Tail {
-            loss: f64::from_bits(word(0)),
-            correct: word(1),
-            samples: word(2),
-            paired: word(3),
-        }
-    }
-
-    /// Writes the tail of a record.
-    pub fn write(self, tail: &mut [u8]) {
-        for (place, word) in tail.chunks_exact_mut(8).zip([
-            self.loss.to_bits(),
-            self.correct,
-            self.samples,
-            self.paired,
-        ]) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
-    }
-}
-
-/// `into += from` for the bytes of an f32 record that begin at `offset`: f32 up to `tail_offset`, then one f64, then u64.
+/// `into += from` for the bytes of an f32 record that begin at `offset`: f32 up to `tail_offset`, then the words of
+/// [`plan::Tail`]: f64, then u64.
 /// Both slices are equally long, and begin and end between elements: multiples of 4 before the tail and of 8 in it.
 ///
 /// # Panics
@@ -75,7 +38,7 @@ pub(crate) fn add_elements<T: Float>(
     T::add_bytes(into_gradient, from_gradient);
     let mut at = (offset + gradient).saturating_sub(tail_offset);
     for (a, b) in into_tail.chunks_exact_mut(8).zip(from_tail.chunks_exact(8)) {
-        if at == 0 {
+        if at < 8 * Tail::FLOATS {
             f64::add_bytes(a, b);
         } else {
             let [a8, b8]: [[u8; 8]; 2] =
@@ -98,53 +61,24 @@ mod tests {
 
     const TAIL: usize = 64;
 
-    fn record(gradient: &[f32], tail: Tail) -> Vec<u8> {
-        let mut bytes = vec![0; TAIL + 64];
+    /// A record whose tail has these f64 and these counts.
+    fn record(gradient: &[f32], floats: [f64; Tail::FLOATS], counts: [u64; 6]) -> Vec<u8> {
+        let mut bytes = vec![0; TAIL];
         for (place, value) in bytes.chunks_exact_mut(4).zip(gradient) {
             place.copy_from_slice(&value.to_le_bytes());
         }
-        tail.write(&mut bytes[TAIL..]);
+        let words = floats.map(f64::to_bits).into_iter().chain(counts);
+        bytes.extend(words.flat_map(u64::to_le_bytes));
         bytes
     }
 
     #[test]
     fn gradients_and_losses_are_added_as_numbers_and_counts_as_whole_ones() {
-        let mut into = record(
-            &[1.5, -2.0],
-            Tail {
-                loss: 0.25,
-                correct: u64::MAX,
-                samples: 3,
-                paired: 3,
-            },
-        );
-        add_record(
-            TAIL,
-            0,
-            &mut into,
-            &record(
-                &[0.25, 1.0],
-                Tail {
-                    loss: 0.5,
-                    correct: 2,
-                    samples: 1 << 40,
-                    paired: 0,
-                },
-            ),
-        );
-        assert_eq!(
-            into[..8],
-            [1.75f32.to_le_bytes(), (-1.0f32).to_le_bytes()].concat()
-        );
-        assert_eq!(
-            Tail::read(&into[TAIL..]),
-            Tail {
-                loss: 0.75,
-                correct: 1,
-                samples: 3 + (1 << 40),
-                paired: 3
-            }
-        );
+        let mut into = record(&[1.5, -2.0], [0.25, 1.0], [u64::MAX, 3, 3, 0, 0, 7]);
+        let from = record(&[0.25, 1.0], [0.5, 0.125], [2, 1 << 40, 0, 0, 0, 1]);
+        add_record(TAIL, 0, &mut into, &from);
+        let sums = [1, 3 + (1 << 40), 3, 0, 0, 8];
+        assert_eq!(into, record(&[1.75, -1.0], [0.75, 1.125], sums));
     }
 
     proptest! {
@@ -154,8 +88,8 @@ mod tests {
             b in prop::collection::vec(-1e3f32..1e3, 16),
             cuts in prop::collection::vec(0usize..=16, 0..5),
         ) {
-            let (tail_a, tail_b) = (Tail { loss: 0.1, correct: 5, samples: 9, paired: 9 }, Tail { loss: 0.7, correct: 1, samples: 8, paired: 2 });
-            let (mut whole, from) = (record(&a, tail_a), record(&b, tail_b));
+            let mut whole = record(&a, [0.1, 0.3], [5, 9, 9, 0, 1, 2]);
+            let from = record(&b, [0.7, 0.2], [1, 8, 2, 3, 0, 0]);
             let mut pieces = whole.clone();
             add_record(TAIL, 0, &mut whole, &from);
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut * 8).chain([0, from.len()]).collect();

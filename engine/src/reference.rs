@@ -8,6 +8,7 @@ mod channel;
 pub(crate) mod device;
 pub(crate) mod functions;
 pub(crate) mod group_norm;
+pub(crate) mod loss;
 mod matmul;
 pub(crate) mod max_pool;
 pub(crate) mod pointwise;

@@ -20,6 +20,8 @@ pub struct Places {
     pub spare_gradients: Option<usize>,
     /// The running statistics, flat, where there are any.
     pub running_statistics: Option<usize>,
+    /// What classes or outputs weigh in the loss, where they do not all weigh 1.
+    pub loss_weights: Option<usize>,
     /// The sums of microbatches and of their subtrees, one record each.
     pub slots: Vec<usize>,
     /// The folded record of a step.
@@ -28,9 +30,16 @@ pub struct Places {
     pub input: usize,
     /// What the last layer gives: `(N, classes)`.
     pub logits: usize,
-    /// The gradient of the logits.
+    /// The gradient of the logits: in their own place where nobody reads them any more.
     pub logits_gradient: Option<usize>,
+    /// The tail that an evaluation is summed in.
+    pub evaluation: usize,
+    /// What the loss says of each row, [`ROW_BYTES`] each.
+    pub rows: usize,
 }
+
+/// Bytes of what the loss says of one row: its loss and its weight (f64), its answer and the rank of its class (u32).
+pub const ROW_BYTES: usize = 24;
 
 /// What the state of a plan takes.
 pub(crate) struct State {
@@ -40,6 +49,8 @@ pub(crate) struct State {
     pub averages: bool,
     /// Bytes of gradients that nobody wants.
     pub spare: u64,
+    pub weight_bytes: Option<u64>,
+    pub tail_bytes: u64,
     pub record_bytes: u64,
     pub slots: usize,
     pub optimizer: Vec<&'static str>,
@@ -65,6 +76,10 @@ pub(crate) fn lay_out(
     if state.statistic_bytes > 0 {
         let (name, bytes) = ("running statistics".into(), state.statistic_bytes);
         places.running_statistics = Some(buffers.add(name, bytes, whole.clone()));
+    }
+    places.evaluation = buffers.add("evaluation".into(), state.tail_bytes, whole.clone());
+    if let Some(bytes) = state.weight_bytes {
+        places.loss_weights = Some(buffers.add("loss weights".into(), bytes, whole.clone()));
     }
     if state.trains {
         for name in &state.optimizer {
@@ -126,6 +141,8 @@ pub(crate) fn lay_out(
     }
     places.logits = last;
     buffers.extend(last, clock.loss);
+    let rows = (samples as u64).checked_mul(ROW_BYTES as u64)?;
+    places.rows = buffers.add("rows of the loss".into(), rows, clock.loss..=clock.loss);
     if state.trains {
         places.logits_gradient = gradients::lay_out(stages, samples, &mut buffers, &clock)?;
     }

@@ -194,8 +194,9 @@ pub enum Error {
     },
     /// The output does not fit the loss.
     #[error(
-        "layer {path} ({word}) is the last and gives {output}, but cross_entropy needs {classes} logits per sample: end \
-         the list with {{ linear = \"classes\" }}"
+        "layer {path} ({word}) is the last and gives {output}, but {loss} needs {classes} {}: end \
+         the list with {{ linear = \"classes\" }}",
+        outputs(.loss)
     )]
     NotLogits {
         /// Position of the last layer.
@@ -206,6 +207,45 @@ pub enum Error {
         word: &'static str,
         /// What the last layer gives.
         output: Shape,
+        /// What is minimised.
+        loss: &'static str,
+        /// Classes of the data.
+        classes: usize,
+    },
+    /// Weights of the loss that are not one for each class or output.
+    #[error("{key} has {weights} numbers, but the data has {classes} classes: write one for each")]
+    Weights {
+        /// The key of the weights.
+        key: &'static str,
+        /// How many there are.
+        weights: usize,
+        /// How many there must be.
+        classes: usize,
+    },
+    /// A class to ignore that there is not.
+    #[error(
+        "training.loss.cross_entropy.ignore_index = {index}, but the data has {classes} classes, 0 to {}: name one of them",
+        .classes - 1
+    )]
+    IgnoreIndex {
+        /// The class to ignore.
+        index: u32,
+        /// Classes of the data.
+        classes: usize,
+    },
+    /// Too many classes to count every pair of class and answer.
+    #[error("rows cannot be counted by class and answer with {classes} classes: at most {most}")]
+    TooManyPairs {
+        /// Classes of the data.
+        classes: usize,
+        /// The most that are counted.
+        most: usize,
+    },
+    /// A metric that no answer can change.
+    #[error("training.metrics: top_{top} is always 1 with {classes} classes: leave it out")]
+    AlwaysRight {
+        /// How many of the largest outputs are looked at.
+        top: u32,
         /// Classes of the data.
         classes: usize,
     },
@@ -240,6 +280,10 @@ impl Error {
             | Error::MatchesNothing { .. }
             | Error::NothingLeft { .. }
             | Error::Zero { .. }
+            | Error::Weights { .. }
+            | Error::IgnoreIndex { .. }
+            | Error::AlwaysRight { .. }
+            | Error::TooManyPairs { .. }
             | Error::ArenaTooLarge => None,
             Error::DuplicateName { layer, .. }
             | Error::Branches { layer, .. }
@@ -297,5 +341,13 @@ fn fitting(input: &Shape, output: &Shape, projected: Option<&Shape>) -> String {
     match layer {
         Some(layer) => format!("write projection = {layer}"),
         None => format!("make its layers give {}", projected.unwrap_or(input)),
+    }
+}
+
+/// What a loss takes from the last layer.
+fn outputs(loss: &str) -> &'static str {
+    match loss {
+        "cross_entropy" | "bce_with_logits" => "logits per sample",
+        _ => "values per sample, one for each class",
     }
 }

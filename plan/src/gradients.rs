@@ -28,11 +28,15 @@ pub(crate) fn lay_out(
         }
         let when = clock.backward(index);
         if index + 1 == stages.len() {
-            let (name, words) = (
-                buffers.name("gradient", &stages[index]),
-                stages[index].outputs,
-            );
-            let buffer = buffers.add(name, batch_bytes(words, samples)?, clock.loss..=when);
+            let last = &stages[index];
+            let read = [Some(last.input), last.shortcut_input].contains(&Some(last.output));
+            let buffer = if read || last.kind.reads_output() {
+                let name = buffers.name("gradient", last);
+                buffers.add(name, batch_bytes(last.outputs, samples)?, clock.loss..=when)
+            } else {
+                // The loss alone reads what the last stage gives, and may write over it.
+                last.output
+            };
             logits = Some(buffer);
             arrived[index].push(Gradient {
                 buffer,

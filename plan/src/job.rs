@@ -7,6 +7,7 @@ use spec::footprint::reader_bytes;
 use spec::job::Job;
 
 use crate::error::Error;
+use crate::objective::Objective;
 use crate::plan::{Mode, Plan, Request, Rules, plan};
 
 /// Bytes of a block, in which the collective folds.
@@ -40,6 +41,7 @@ pub fn for_job(job: &Job, facts: &DataFacts, reads: &[Reads<'_>]) -> Result<Plan
         classes: facts.class_count(),
         microbatch,
         microbatches: job.training.microbatches,
+        objective: (&job.training).into(),
         optimizer: &job.training.optimizer,
         rules: Rules::of(job),
         threads: job.resources.threads as usize,
@@ -48,7 +50,8 @@ pub fn for_job(job: &Job, facts: &DataFacts, reads: &[Reads<'_>]) -> Result<Plan
     })
 }
 
-/// The plan that evaluates what a job has trained, in microbatches of at most so many samples.
+/// The plan that evaluates what a job has trained, in microbatches of at most so many samples; with `confusion`, rows are counted by
+/// class and answer too.
 ///
 /// # Errors
 /// As [`plan`].
@@ -57,6 +60,7 @@ pub fn to_evaluate(
     facts: &DataFacts,
     microbatch: usize,
     threads: usize,
+    confusion: bool,
 ) -> Result<Plan, Error> {
     plan(&Request {
         model: &job.model,
@@ -64,6 +68,10 @@ pub fn to_evaluate(
         classes: facts.class_count(),
         microbatch,
         microbatches: job.training.microbatches,
+        objective: Objective {
+            confusion,
+            ..(&job.training).into()
+        },
         optimizer: &job.training.optimizer,
         rules: Rules::of(job),
         threads,

@@ -15,26 +15,30 @@ mod group;
 mod job;
 mod lifetime;
 mod memory;
+mod objective;
 mod op;
 mod parameter;
 mod plan;
 mod resolve;
 mod stage;
+mod tail;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
-pub use buffers::Places;
+pub use buffers::{Places, ROW_BYTES};
 pub use dense::{DenseWork, GEMM_BLOCK, GEMM_DEPTH, GEMM_STRIPS, GEMM_WORDS, packed_words};
 pub use error::Error;
 pub use group::Stretch;
 pub use job::{Reads, collective_bytes, for_job, to_evaluate};
 pub use lifetime::Buffer;
 pub use memory::{Kinds, Memory};
+pub use objective::Objective;
 pub use op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Scale, Softmax};
 pub use parameter::{Init, Parameter, Statistic};
 pub use plan::{Mode, Plan, Request, Rules, plan};
 pub use resolve::Layer;
 pub use stage::{Dense, Stage, StageKind, Window};
+pub use tail::{ByClass, Tail};
 pub use window::{TILE, Unfolded, WindowWork};

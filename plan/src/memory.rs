@@ -23,9 +23,10 @@ pub struct Memory {
 /// up to the total.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Kinds {
-    /// Parameters, and running statistics.
+    /// Parameters, running statistics, and weights of the loss.
     pub parameters: u64,
-    /// Sums of microbatches and of their subtrees, the folded record, and the gradients of frozen parameters.
+    /// Sums of microbatches and of their subtrees, the folded record, the sums of an evaluation, and the gradients of frozen
+    /// parameters.
     pub gradients: u64,
     /// What the optimiser keeps between steps, and averages of weights.
     pub optimizer: u64,
@@ -61,11 +62,14 @@ pub(crate) fn kinds(stages: &[Stage], buffers: &[Buffer], places: &Places) -> Ki
     };
     let mut kinds = Kinds::default();
     for (index, buffer) in alive(most.unwrap_or(0)) {
-        let kind = if index == places.parameters || places.running_statistics == Some(index) {
+        let kind = if [places.running_statistics, places.loss_weights].contains(&Some(index))
+            || index == places.parameters
+        {
             &mut kinds.parameters
         } else if places.slots.contains(&index)
             || places.record == Some(index)
             || places.spare_gradients == Some(index)
+            || index == places.evaluation
         {
             &mut kinds.gradients
         } else if places.optimizer.iter().any(|&(_, state)| state == index)

@@ -5,6 +5,8 @@ use spec::Shape;
 use spec::ema::Ema;
 use spec::group::Group;
 use spec::job::{Job, Optimizer};
+use spec::loss::Loss;
+use spec::metric::Metric;
 use spec::model::Model;
 
 use crate::arena;
@@ -13,14 +15,12 @@ use crate::error::Error;
 use crate::group::{self, Stretch};
 use crate::lifetime::Buffer;
 use crate::memory::{self, Memory};
+use crate::objective::{self, Objective};
 use crate::op::Op;
 use crate::parameter::{Parameter, Statistic, add_statistics};
 use crate::resolve::{Layer, resolve};
 use crate::stage::{Stage, stages};
-
-/// Bytes of the words behind a record's numbers: loss sum (f64), correct (u64), normaliser samples (u64), samples of
-/// microbatches of at least two (u64), and zeros.
-const TAIL_BYTES: u64 = 64;
+use crate::tail::Tail;
 
 /// What a plan is asked for.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct Request<'a> {
     pub microbatch: usize,
     /// Microbatches of a step, at least 1.
     pub microbatches: u32,
+    /// What is minimised and measured.
+    pub objective: Objective<'a>,
     /// How the parameters follow the gradient.
     pub optimizer: &'a Optimizer,
     /// What is done to some parameters and not to others.
@@ -98,6 +100,10 @@ pub struct Plan {
     pub threads: usize,
     /// What it is for.
     pub mode: Mode,
+    /// What is minimised.
+    pub loss: Loss,
+    /// What is measured beside it.
+    pub metrics: Vec<Metric>,
     /// How the parameters follow the gradient.
     pub optimizer: Optimizer,
     /// The layers as they run one after another: those of lists inside lists too, each time that they are repeated.
@@ -128,10 +134,11 @@ pub struct Plan {
     pub slots: usize,
     /// Where the tail of a record begins: behind the gradient and the sums of statistics, rounded up to 64.
     pub tail_offset: u64,
+    /// What the tail of a record holds.
+    pub tail: Tail,
     /// Size of a record: the gradient of what is trained in f32, the sums of statistics in f32 (for each running mean the mean of a microbatch
     /// times its values per channel, for each running variance the unbiased variance times them), then from `tail_offset` on
-    /// loss sum (f64), correct (u64), normaliser samples (u64), samples of microbatches of at least two (u64), zeros up to 64
-    /// bytes; little-endian.
+    /// the tail; little-endian.
     pub record_bytes: u64,
     /// What a rank takes.
     pub memory: Memory,
@@ -156,9 +163,11 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     if let Some(&(what, _)) = numbers.iter().find(|(_, number)| *number == 0) {
         return Err(Error::Zero { what });
     }
+    let Objective { loss, metrics, .. } = request.objective;
     let groups = request.rules.groups;
     let (mut layers, mut parameters) =
-        resolve(request.model, &request.input, request.classes, groups)?;
+        resolve(request.model, &request.input, request.classes, groups, loss)?;
+    objective::fits(request.objective, request.classes)?;
     let trains = request.mode == Mode::Train;
     if trains && parameters.is_empty() {
         return Err(Error::NothingToTrain);
@@ -200,13 +209,19 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     } else {
         0
     };
+    let tail = Tail::new(metrics, request.classes, request.objective.confusion);
+    let tail_bytes = tail.checked_bytes().ok_or(Error::ArenaTooLarge)?;
     let state = State {
         parameter_bytes: 4 * parameter_count as u64,
         trained_bytes: 4 * trained_count as u64,
         statistic_bytes: 4 * statistic_count as u64,
         averages: request.rules.ema.is_some(),
         spare: spare(&stages, &parameters),
-        record_bytes: tail_offset + TAIL_BYTES,
+        weight_bytes: objective::weights(loss, request.classes).map(|weights| 4 * weights as u64),
+        tail_bytes,
+        record_bytes: tail_offset
+            .checked_add(tail_bytes)
+            .ok_or(Error::ArenaTooLarge)?,
         slots,
         optimizer: optimizer_state(request.optimizer),
         trains,
@@ -235,6 +250,8 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
         microbatches: request.microbatches,
         threads: request.threads,
         mode: request.mode,
+        loss: loss.clone(),
+        metrics: metrics.to_vec(),
         optimizer: *request.optimizer,
         flops_forward: layers.iter().map(|layer| layer.flops_forward).sum(),
         flops_backward: layers.iter().map(|layer| layer.flops_backward).sum(),
@@ -252,6 +269,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
         arena_bytes: arena,
         slots,
         tail_offset,
+        tail,
         record_bytes: state.record_bytes,
         memory: Memory {
             arena,

@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde::Serialize;
 use spec::Shape;
 use spec::group::Group;
+use spec::loss::Loss;
 use spec::model::{self, LayerKind};
 
 use crate::cost::cost;
@@ -53,6 +54,7 @@ pub(crate) fn resolve(
     input: &Shape,
     classes: usize,
     groups: &[Group],
+    loss: &Loss,
 ) -> Result<(Vec<Layer>, Vec<Parameter>), Error> {
     let mut walk = Walk {
         classes,
@@ -71,6 +73,7 @@ pub(crate) fn resolve(
             path: last.path.clone(),
             word: last.word,
             output: last.output.clone(),
+            loss: loss.word(),
             classes,
         });
     }

@@ -1,9 +1,10 @@
 use proptest::prelude::*;
 use spec::Shape;
 use spec::job::Optimizer;
+use spec::loss::Loss;
 use spec::model::{self, Activation, Gelu, LayerKind, Model, Pair, Size};
 
-use crate::{Error, Init, Mode, Plan, Request, Rules, Stage, StageKind, plan};
+use crate::{Error, Init, Mode, Objective, Plan, Request, Rules, Stage, StageKind, plan};
 
 const MOMENTUM: Optimizer = Optimizer::Sgd {
     lr: 0.1,
@@ -100,6 +101,7 @@ fn planned(
         classes: 10,
         microbatch: 64,
         microbatches: 1,
+        objective: Objective::CROSS_ENTROPY,
         optimizer: &MOMENTUM,
         rules: Rules::NONE,
         threads: 1,
@@ -177,6 +179,7 @@ fn a_name_replaces_the_position_in_the_names_of_parameters() {
         classes: 3,
         microbatch: 1,
         microbatches: 8,
+        objective: Objective::CROSS_ENTROPY,
         optimizer: &optimizer,
         rules: Rules::NONE,
         threads: 1,
@@ -291,7 +294,8 @@ fn two_layers_of_one_name_are_refused() {
         },
     ];
     let model = Model { layers };
-    let error = crate::resolve::resolve(&model, &Shape::new(vec![4]).unwrap(), 4, &[]).unwrap_err();
+    let input = Shape::new(vec![4]).unwrap();
+    let error = crate::resolve::resolve(&model, &input, 4, &[], &Loss::CROSS_ENTROPY).unwrap_err();
     assert_eq!(
         error,
         Error::DuplicateName {

@@ -1,6 +1,6 @@
 //! Metric rows.
 
-use spec::metric::{Exact, MetricRow, Timing};
+use spec::metric::{Exact, Measures, MetricRow, Timing};
 
 use crate::error::Error;
 use crate::v1;
@@ -26,6 +26,11 @@ impl From<MetricRow> for v1::MetricRow {
             backward_ms: timing.backward_ms,
             reduce_ms: timing.reduce_ms,
             update_ms: timing.update_ms,
+            measures: exact
+                .measures
+                .columns()
+                .map(|(column, value)| v1::Measure { column, value })
+                .collect(),
         }
     }
 }
@@ -43,6 +48,13 @@ impl TryFrom<v1::MetricRow> for MetricRow {
             finite.ok_or_else(|| Error::unreadable(field, format!("{value} is not a number")))
         };
         let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+        let mut measures = Measures::default();
+        for v1::Measure { column, value } in row.measures {
+            if !measures.put(&column, finite(value)) {
+                let why = format!("{column:?} is not one");
+                return Err(Error::unreadable("row.measures.column", why));
+            }
+        }
         Ok(MetricRow {
             exact: Exact {
                 epoch: row.epoch,
@@ -56,6 +68,7 @@ impl TryFrom<v1::MetricRow> for MetricRow {
                 parameters_digest: row.parameters_digest,
                 validation_loss: finite(row.validation_loss),
                 validation_accuracy: finite(row.validation_accuracy),
+                measures,
             },
             timing: Timing {
                 samples_per_s: number("row.samples_per_s", row.samples_per_s)?,

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use prost::Message;
 use spec::job::Device;
-use spec::metric::{Exact, MetricRow, Timing};
+use spec::metric::{Exact, Measures, Metric, MetricRow, Rows, Timing};
 use spec::offer::Offer;
 use spec::rank::{Exit, Failure, FailureKind, Go, Progress, Report};
 use spec::{AttemptId, Digest, JobId};
@@ -35,8 +35,16 @@ fn row() -> impl Strategy<Value = MetricRow> {
     let maybe = || proptest::option::of(finite());
     let measured = (maybe(), maybe(), maybe(), maybe(), maybe());
     let times = proptest::array::uniform6(finite());
-    (counts, measured, times, finite(), ".*").prop_map(|(counts, measured, times, rate, digest)| {
-        MetricRow {
+    let rows = prop_oneof![Just(Rows::Step), Just(Rows::Validation)];
+    let metric = prop_oneof![
+        Just(Metric::F1),
+        Just(Metric::Perplexity),
+        (2u32..=1_000_000).prop_map(Metric::Top)
+    ];
+    let measures = proptest::collection::btree_map((rows, metric), maybe(), 0..4);
+    let parts = (counts, measured, times, finite(), ".*", measures);
+    parts.prop_map(
+        |(counts, measured, times, rate, digest, measures)| MetricRow {
             exact: Exact {
                 epoch: counts.0,
                 step: counts.1,
@@ -49,6 +57,7 @@ fn row() -> impl Strategy<Value = MetricRow> {
                 parameters_digest: digest,
                 validation_loss: measured.3,
                 validation_accuracy: measured.4,
+                measures: Measures(measures),
             },
             timing: Timing {
                 samples_per_s: times[0],
@@ -58,8 +67,8 @@ fn row() -> impl Strategy<Value = MetricRow> {
                 reduce_ms: times[4],
                 update_ms: times[5],
             },
-        }
-    })
+        },
+    )
 }
 
 fn report() -> impl Strategy<Value = Report> {

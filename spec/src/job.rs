@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::ema::Ema;
 use crate::group::Group;
+use crate::loss::Loss;
+use crate::metric::Metric;
 use crate::model::Model;
 use crate::monitor::{EarlyStopping, Monitor};
 use crate::schedule::{LrSchedule, Run};
@@ -99,6 +101,8 @@ pub struct Training {
     pub drop_last: bool,
     /// What is minimised.
     pub loss: Loss,
+    /// What is measured beside it, each once.
+    pub metrics: Vec<Metric>,
     /// How the parameters follow the gradient.
     pub optimizer: Optimizer,
     /// Parameters that are trained unlike the others; the first that takes a parameter is its group.
@@ -138,14 +142,6 @@ pub enum Length {
     Epochs(u32),
     /// After this many steps.
     Steps(u64),
-}
-
-/// What is minimised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
-    /// Mean over the samples of `-log softmax(logits)[class]`.
-    CrossEntropy,
 }
 
 /// How the parameters follow the gradient.

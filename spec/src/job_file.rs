@@ -12,6 +12,8 @@ mod group;
 mod job;
 mod keys;
 mod layer;
+mod loss;
+mod metric;
 mod mistake;
 mod name;
 mod nested;

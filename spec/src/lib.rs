@@ -13,6 +13,7 @@ pub mod group;
 pub mod id;
 pub mod job;
 pub mod job_file;
+pub mod loss;
 pub mod metric;
 pub mod model;
 pub mod monitor;

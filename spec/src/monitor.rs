@@ -1,24 +1,58 @@
 //! What validation phases are judged by, as a job asks for it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use crate::metric::Metric;
 
 /// The value that validation phases are judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", into = "String")]
 pub enum Monitor {
-    /// The mean loss over the validation rows: lower is better.
-    ValidationLoss,
-    /// The share of the validation rows that are classified right: higher is better.
-    ValidationAccuracy,
+    /// The loss over the validation rows.
+    Loss,
+    /// A metric over the validation rows.
+    Metric(Metric),
 }
 
+const PREFIX: &str = "validation_";
+
 impl Monitor {
-    /// The word that stands for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Monitor::ValidationLoss => "validation_loss",
-            Monitor::ValidationAccuracy => "validation_accuracy",
+    /// The monitor that a word stands for, as `validation_f1`.
+    pub fn parse(word: &str) -> Option<Monitor> {
+        match word.strip_prefix(PREFIX)? {
+            "loss" => Some(Monitor::Loss),
+            word => Metric::parse(word).map(Monitor::Metric),
         }
+    }
+
+    /// Whether lower values are better.
+    pub fn falls(self) -> bool {
+        matches!(self, Monitor::Loss | Monitor::Metric(Metric::Perplexity))
+    }
+}
+
+impl fmt::Display for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Monitor::Loss => write!(f, "{PREFIX}loss"),
+            Monitor::Metric(metric) => write!(f, "{PREFIX}{metric}"),
+        }
+    }
+}
+
+impl From<Monitor> for String {
+    fn from(monitor: Monitor) -> String {
+        monitor.to_string()
+    }
+}
+
+impl TryFrom<String> for Monitor {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        Monitor::parse(&word).ok_or_else(|| format!("nothing to monitor is called {word:?}"))
     }
 }
 

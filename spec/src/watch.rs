@@ -33,10 +33,10 @@ impl Plateau {
         else {
             return self;
         };
-        let better = value.filter(|value| match (self.best, monitor) {
-            (None, _) => !value.is_nan(),
-            (Some(best), Monitor::ValidationLoss) => *value < best * (1.0 - threshold),
-            (Some(best), Monitor::ValidationAccuracy) => *value > best * (1.0 + threshold),
+        let better = value.filter(|value| match self.best {
+            None => !value.is_nan(),
+            Some(best) if monitor.falls() => *value < best * (1.0 - threshold),
+            Some(best) => *value > best * (1.0 + threshold),
         });
         if better.is_some() {
             return Plateau {
@@ -73,10 +73,10 @@ pub struct Stall {
 impl Stall {
     /// After a phase with this value; a value that is no number betters nothing.
     fn after(self, stopping: &EarlyStopping, monitor: Monitor, value: Option<f64>) -> Self {
-        let better = value.filter(|value| match (self.best, monitor) {
-            (None, _) => !value.is_nan(),
-            (Some(best), Monitor::ValidationLoss) => *value < best - stopping.min_delta,
-            (Some(best), Monitor::ValidationAccuracy) => *value > best + stopping.min_delta,
+        let better = value.filter(|value| match self.best {
+            None => !value.is_nan(),
+            Some(best) if monitor.falls() => *value < best - stopping.min_delta,
+            Some(best) => *value > best + stopping.min_delta,
         });
         match better {
             Some(_) => Stall {
@@ -101,13 +101,9 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// After a validation phase with these results.
-    pub fn after(self, training: &Training, loss: Option<f64>, accuracy: Option<f64>) -> Watch {
+    /// After a validation phase whose monitored value is `value`.
+    pub fn after(self, training: &Training, value: Option<f64>) -> Watch {
         let monitor = training.monitor;
-        let value = match monitor {
-            Monitor::ValidationLoss => loss,
-            Monitor::ValidationAccuracy => accuracy,
-        };
         let (kind, base) = (training.lr_schedule.kind, training.optimizer.lr());
         let stall = match &training.early_stopping {
             Some(stopping) => self.stall.after(stopping, monitor, value),

@@ -42,7 +42,7 @@ fn a_job_file_is_refused_with_all_its_mistakes_and_their_places() {
             &[
                 "job.toml:7:1: unknown key \"epcohs\" in training, did you mean \"epochs\"? (known: epochs, steps, batch_size, \
                microbatches, seed, drop_last, loss, \
-                 optimizer, groups, ema, lr_schedule, clip_norm, clip_value, monitor, early_stopping, validate)",
+                 metrics, optimizer, groups, ema, lr_schedule, clip_norm, clip_value, monitor, early_stopping, validate)",
             ],
         ),
         (
@@ -239,6 +239,57 @@ fn a_model_that_does_not_fit_its_data_is_refused_at_the_layer() {
         let said = mistakes(yard.run(&[&["plan", "job.toml"][..], &flags].concat()));
         assert_eq!(said, [format!("job.toml:{expected}")], "{flags:?}");
     }
+    assert_no_job(&yard);
+}
+
+#[test]
+fn a_loss_or_metric_that_cannot_be_is_refused() {
+    let cases = [
+        (
+            "metrics = [\"f1\", \"f1\"]",
+            ":8:18: training.metrics[1]: \"f1\" is there already: name each metric once",
+        ),
+        (
+            "loss = \"l1\"\nmetrics = [\"perplexity\"]",
+            ":9:12: training.metrics[0]: perplexity is that of a cross entropy, and training.loss is \"l1\": leave it out",
+        ),
+        (
+            "monitor = \"validation_f1\"",
+            ":8:11: training.monitor: \"validation_f1\" needs \"f1\" in training.metrics: add it there",
+        ),
+        (
+            "loss = { cross_entropy = { class_weights = [1, 2, 3] } }",
+            ": training.loss.cross_entropy.class_weights has 3 numbers, but the data has 10 classes: write one for each",
+        ),
+        (
+            "loss = { bce_with_logits = { pos_weight = [1, 2] } }",
+            ": training.loss.bce_with_logits.pos_weight has 2 numbers, but the data has 10 classes: write one for each",
+        ),
+        (
+            "loss = { cross_entropy = { ignore_index = 10 } }",
+            ": training.loss.cross_entropy.ignore_index = 10, but the data has 10 classes, 0 to 9: name one of them",
+        ),
+        (
+            "metrics = [\"top_10\"]",
+            ": training.metrics: top_10 is always 1 with 10 classes: leave it out",
+        ),
+    ];
+    let yard = Yard::with_digits(&[]);
+    for (lines, expected) in cases {
+        yard.file(
+            "job.toml",
+            changed("epochs = 1", &format!("epochs = 1\n{lines}")),
+        );
+        for command in COMMANDS {
+            let said = mistakes(yard.run(&[command, "job.toml"]));
+            assert_eq!(said, [format!("job.toml{expected}")], "{command}");
+        }
+    }
+    let other = changed("\"classes\"", "7").replace("epochs = 1", "epochs = 1\nloss = \"mse\"");
+    yard.file("job.toml", other);
+    let expected = "job.toml:5:22: layer 1 (linear) is the last and gives 7, but mse needs 10 values per sample, one for each \
+                    class: end the list with { linear = \"classes\" }";
+    assert_eq!(mistakes(yard.run(&["plan", "job.toml"])), [expected]);
     assert_no_job(&yard);
 }
 

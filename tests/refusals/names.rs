@@ -69,6 +69,31 @@ fn a_dataset_is_not_given_a_name_that_job_files_cannot_hold() {
 }
 
 #[test]
+fn a_confusion_matrix_of_too_many_classes_is_refused() {
+    let yard = Yard::new(&[1]);
+    let rows: String = (0..1001)
+        .map(|class| format!("{class},{class}\n"))
+        .collect();
+    yard.file("many.csv", format!("a,label\n{rows}"));
+    yard.json(&["data", "import", "many", "many.csv"]);
+    let job = "name = \"many\"\n[data]\ntrain = \"many\"\n[model]\nlayers = [{ linear = \"classes\" }]\n[training]\nsteps = 1\n";
+    let file = yard.file("many.toml", job);
+    let id = yard.submit(&file, &[]);
+    yard.succeeded(&id);
+    let evaluate = [
+        "model",
+        "evaluate",
+        &id,
+        "--data",
+        "many/train",
+        "--confusion",
+    ];
+    let said = sentence(yard.run(&evaluate), 2);
+    let expected = "rows cannot be counted by class and answer with 1001 classes: at most 1000";
+    assert_eq!(said, expected);
+}
+
+#[test]
 fn what_a_job_does_not_have_yet_is_refused_by_name() {
     let yard = Yard::with_digits(&[1]);
     let layers = "[model]\nlayers = [\"flatten\", { linear = \"classes\" }]\n";

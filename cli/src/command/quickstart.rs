@@ -166,7 +166,7 @@ async fn train(
     say(format, "evaluating and verifying the checkpoint");
     let checkpoint = client.show_checkpoint(&submitted.id).await?;
     let digest = verify(url, checkpoint.clone()).await?.checkpoint;
-    let evaluated = evaluate(url, checkpoint, None, 1).await?.0;
+    let evaluated = evaluate(url, checkpoint, None, 1, false).await?.0;
     let (Some(validation_accuracy), Some(validation_loss)) = (evaluated.accuracy, evaluated.loss)
     else {
         return Err(Stop::failed("the evaluation gave no accuracy"));

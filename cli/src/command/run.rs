@@ -93,7 +93,7 @@ pub fn run(options: &Run, url: &str, format: Format) -> Result<(), Stop> {
         if step < steps {
             tell(&format!(
                 "stopped early after step {step} of {steps}: {} did not become better",
-                job.training.monitor.word()
+                job.training.monitor
             ));
         }
         tell(&format!(

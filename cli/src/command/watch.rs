@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use spec::MetricRow;
+use spec::metric::Measures;
 
 use crate::client::{Client, Update};
 use crate::stop::{Code, Stop};
@@ -115,6 +116,7 @@ pub struct Lines {
     state: String,
     reason: String,
     validation: String,
+    measures: Measures,
     shown_at: Option<Instant>,
     began: Option<(Instant, u64)>,
 }
@@ -219,8 +221,14 @@ impl Lines {
             self.validation = format!("  validation {loss} / {accuracy}");
         }
         let left = self.left(exact.step);
+        // Those of the newest validation stay, as its loss and accuracy do.
+        self.measures.0.extend(exact.measures.0.clone());
+        let measures = match self.measures.to_string() {
+            none if none.is_empty() => none,
+            some => format!("  {some}"),
+        };
         format!(
-            "epoch {}  loss {}  accuracy {}{}  {:.0} samples/s{left}",
+            "epoch {}  loss {}  accuracy {}{}{measures}  {:.0} samples/s{left}",
             exact.epoch,
             optional(exact.loss, 4),
             optional(exact.accuracy, 4),

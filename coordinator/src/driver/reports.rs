@@ -110,6 +110,7 @@ impl Driver {
             loss = exact.loss, accuracy = exact.accuracy, learning_rate = exact.learning_rate,
             gradient_norm = exact.gradient_norm, parameters_digest = exact.parameters_digest,
             validation_loss = exact.validation_loss, validation_accuracy = exact.validation_accuracy,
+            measures = %exact.measures,
             samples_per_s = timing.samples_per_s, data_ms = timing.data_ms, forward_ms = timing.forward_ms,
             backward_ms = timing.backward_ms, reduce_ms = timing.reduce_ms, update_ms = timing.update_ms, "step"
         );

@@ -1,28 +1,61 @@
 //! One row at a time.
 
 use plan::{GroupNorm, Softmax};
+use spec::loss::Loss;
 
-use crate::backend::{GroupNormBackward, GroupNormForward, RowWise, View};
+use crate::backend::{
+    GroupNormBackward, GroupNormForward, LossOperands, RowTargets, RowWise, View,
+};
 use crate::cpu::device::Cpu;
 use crate::cpu::shared::Shared;
 use crate::cpu::wide::{DeriveSoftmax, SoftmaxRows};
+use crate::cpu::wide_loss::JudgeRows;
 use crate::cpu::wide_norm::{GroupNormInput, GroupNormParameters, GroupNormSample};
-use crate::reference::rowwise::cross_entropy;
+use crate::reference::loss::{Judging, Row};
 
 /// Words that one thread takes at a time, roughly.
 const BLOCK: usize = 16 << 10;
 
 impl RowWise for Cpu {
-    fn cross_entropy(
-        &mut self,
-        logits: View,
-        labels: &[u32],
-        gradient: Option<View>,
-    ) -> (f64, u64) {
-        let [logits, gradient] = self
-            .arena
-            .numbers([logits, gradient.unwrap_or(View::EMPTY)]);
-        cross_entropy::<f32>(logits, labels, gradient)
+    fn loss(&mut self, loss: &Loss, targets: RowTargets<'_>, at: LossOperands) {
+        let arch = self.arch;
+        let views = [Some(at.outputs), at.weights, at.apart(), Some(at.rows)];
+        let views = views.map(|view| view.unwrap_or(View::EMPTY));
+        let [outputs, weights, apart, rows] = self.arena.split(views);
+        let [outputs, apart]: [&mut [f32]; 2] = [outputs, apart].map(bytemuck::cast_slice_mut);
+        let judging = Judging {
+            loss,
+            weights: bytemuck::cast_slice(weights),
+            gradient: at.gradient.is_some(),
+            ranks: at.ranks,
+        };
+        let rows: &mut [Row] = bytemuck::cast_slice_mut(rows);
+        let (count, features) = (rows.len(), at.features);
+        let [outputs, apart] = [outputs, apart].map(Shared::new);
+        let rows = Shared::new(rows);
+        // Each row is judged by itself, so that the cut decides no bit.
+        let block = (BLOCK / features).max(1);
+        self.pool.for_each(count.div_ceil(block), |_, index| {
+            let numbers = index * block..count.min((index + 1) * block);
+            let words = numbers.start * features..numbers.end * features;
+            // SAFETY: blocks do not overlap.
+            let (outputs, apart, rows) = unsafe {
+                (
+                    outputs.part(words.clone()),
+                    apart.part(words),
+                    rows.part(numbers.clone()),
+                )
+            };
+            arch.dispatch(JudgeRows {
+                judging: &judging,
+                targets,
+                first: numbers.start,
+                features,
+                outputs,
+                apart,
+                rows,
+            });
+        });
     }
 
     fn softmax_forward(&mut self, softmax: &Softmax, x: Option<View>, y: View) {

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::float::Float;
 use crate::optimizer::Flat;
-use crate::record::Tail;
+use crate::tally::{Sums, Tally};
 
 /// Keeps a clip factor a number where a norm is 0, as in PyTorch.
 const CLIP_EPS: f64 = 1e-6;
@@ -32,19 +32,21 @@ impl From<f64> for Update {
 /// What a step's record came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepResult {
-    /// Mean loss over the samples; `None` if there were none.
+    /// The loss; `None` where its normaliser is 0.
     pub loss: Option<f64>,
-    /// Share of the samples classified right; `None` if there were none.
+    /// Share of the rows classified right; `None` where no row has a class.
     pub accuracy: Option<f64>,
     /// Samples of the step.
     pub samples: u64,
+    /// Tokens of the step.
+    pub tokens: u64,
     /// Euclidean norm of the mean gradient of what is trained, before it is clipped.
     pub gradient_norm: f64,
 }
 
 impl<T: Float> Engine<T> {
-    /// `S' = apply(S, R)`: divides R by its number of samples, clips, updates parameters and optimiser state, counts the step,
-    /// and moves the averages of weights. If there are no samples, the gradient is 0.
+    /// `S' = apply(S, R)`: divides R by its normaliser, clips, updates parameters and optimiser state, counts the step, and moves
+    /// the averages of weights. If the normaliser is 0, the gradient is 0.
     ///
     /// # Errors
     /// A loss or a gradient that is not finite. Nothing of S has changed then.
@@ -54,28 +56,32 @@ impl<T: Float> Engine<T> {
     pub fn apply(&mut self, update: impl Into<Update>) -> Result<StepResult, Error> {
         let Update { lr, clip } = update.into();
         let record = self.record();
-        let (_, tail) = self.views.record();
-        let Tail {
-            loss,
-            correct,
+        let tally = self.tally();
+        let (normaliser, loss, accuracy) = (tally.normaliser(), tally.loss(), tally.accuracy());
+        let Sums {
             samples,
             paired,
-        } = Tail::read(&self.device.bytes(record)[tail..]);
-        if samples == 0 {
-            self.device.bytes_mut(record).fill(0);
-        }
-        let divisor = samples.max(1) as f64;
+            tokens,
+            ..
+        } = tally.sums();
         let gradient = View {
             bytes: self.views.plan.trained_count * self.views.size,
             ..record
+        };
+        let divisor = if normaliser == 0.0 {
+            self.device.bytes_mut(gradient).fill(0);
+            1.0
+        } else {
+            normaliser
         };
         let device = &mut self.device;
         let norm = self
             .pool
             .enter(|| device.square_norm(gradient, divisor).sqrt());
-        if !(loss.is_finite() && norm.is_finite()) {
+        let finite = loss.is_none_or(f64::is_finite);
+        if !(finite && norm.is_finite()) {
             return Err(Error::NotFinite {
-                what: if loss.is_finite() { "gradient" } else { "loss" },
+                what: if finite { "gradient" } else { "loss" },
             });
         }
         self.apply_statistics(samples, paired);
@@ -93,11 +99,11 @@ impl<T: Float> Engine<T> {
         };
         self.update_parameters(lr, gradient);
         self.move_averages();
-        let share = |sum: f64| (samples > 0).then_some(sum / divisor);
         Ok(StepResult {
-            loss: share(loss),
-            accuracy: share(correct as f64),
+            loss,
+            accuracy,
             samples,
+            tokens,
             gradient_norm: norm,
         })
     }
@@ -151,5 +157,22 @@ impl<T: Float> Engine<T> {
         let device = &mut self.device;
         self.pool
             .enter(|| device.average(way, parameters, averages));
+    }
+
+    /// What the folded record R sums up.
+    ///
+    /// # Panics
+    /// If the plan is not for training.
+    pub fn tally(&self) -> Tally<'_> {
+        let record = self.record();
+        let (_, tail) = self.views.record();
+        let tail = View {
+            offset: record.offset + tail,
+            bytes: self.views.plan.tail.bytes(),
+        };
+        Tally::new(
+            &self.views.plan,
+            bytemuck::cast_slice(self.device.bytes(tail)),
+        )
     }
 }

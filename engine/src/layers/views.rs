@@ -40,6 +40,12 @@ impl Views {
         }
     }
 
+    /// What classes or outputs weigh in the loss, where they do not all weigh 1.
+    pub fn loss_weights(&self) -> Option<View> {
+        let weights = self.plan.places.loss_weights;
+        weights.map(|buffer| self.words(buffer, self.plan.classes))
+    }
+
     /// Bytes of a record, and where in it the tail begins.
     pub fn record(&self) -> (usize, usize) {
         (

@@ -1,22 +1,41 @@
 //! One row at a time.
 
 use plan::{GroupNorm, Softmax};
+use spec::loss::Loss;
 
-use crate::backend::{GroupNormBackward, GroupNormForward, RowWise, View};
+use crate::backend::{
+    GroupNormBackward, GroupNormForward, LossOperands, RowTargets, RowWise, View,
+};
 use crate::float::Float;
 use crate::reference::device::Reference;
 use crate::reference::functions::Plain;
+use crate::reference::loss::{Judging, Row, Target, judge};
 use crate::reference::{group_norm, softmax};
 
 impl<T: Float> RowWise for Reference<T> {
-    fn cross_entropy(
-        &mut self,
-        logits: View,
-        labels: &[u32],
-        gradient: Option<View>,
-    ) -> (f64, u64) {
-        let [logits, gradient] = self.numbers([Some(logits), gradient]);
-        cross_entropy(logits, labels, gradient)
+    fn loss(&mut self, loss: &Loss, targets: RowTargets<'_>, at: LossOperands) {
+        let views = [Some(at.outputs), at.weights, at.apart(), Some(at.rows)];
+        let views = views.map(|view| view.unwrap_or(View::EMPTY));
+        let [outputs, weights, apart, rows] = self.arena.split(views);
+        let [outputs, apart]: [&mut [T]; 2] = [outputs, apart].map(bytemuck::cast_slice_mut);
+        let judging = Judging {
+            loss,
+            weights: bytemuck::cast_slice(weights),
+            gradient: at.gradient.is_some(),
+            ranks: at.ranks,
+        };
+        let outputs = if apart.is_empty() {
+            outputs
+        } else {
+            apart.copy_from_slice(outputs);
+            apart
+        };
+        let rows: &mut [Row] = bytemuck::cast_slice_mut(rows);
+        let outputs = outputs.chunks_exact_mut(at.features).zip(rows);
+        for (number, (outputs, row)) in outputs.enumerate() {
+            let target = Target::of(targets, number, at.features);
+            *row = judge::<T, Plain>(&judging, target, outputs);
+        }
     }
 
     fn softmax_forward(&mut self, softmax: &Softmax, x: Option<View>, y: View) {
@@ -78,63 +97,5 @@ impl<T: Float> RowWise for Reference<T> {
         for (y, gradient) in rows.zip(gradient.chunks_exact_mut(softmax.features)) {
             softmax::derive::<T, Plain>(softmax.scale, y, gradient);
         }
-    }
-}
-
-/// `logits: (N, classes)`, one label each; the gradient may be empty.
-pub(crate) fn cross_entropy<T: Float>(
-    logits: &[T],
-    labels: &[u32],
-    gradient: &mut [T],
-) -> (f64, u64) {
-    let (mut loss, mut correct) = (0.0, 0);
-    if labels.is_empty() {
-        return (loss, correct);
-    }
-    let classes = logits.len() / labels.len();
-    for (row, (logits, &label)) in logits.chunks_exact(classes).zip(labels).enumerate() {
-        let label = label as usize;
-        let mut best = 0;
-        for (class, &logit) in logits.iter().enumerate() {
-            if logit > logits[best] {
-                best = class;
-            }
-        }
-        let largest = logits[best];
-        let sum = logits
-            .iter()
-            .fold(T::ZERO, |sum, &logit| sum + (logit - largest).exponential());
-        loss += (sum.logarithm() - (logits[label] - largest)).wide();
-        correct += u64::from(best == label);
-        if !gradient.is_empty() {
-            let gradient = &mut gradient[row * classes..(row + 1) * classes];
-            for (gradient, &logit) in gradient.iter_mut().zip(logits) {
-                *gradient = (logit - largest).exponential() / sum;
-            }
-            gradient[label] = gradient[label] - T::ONE;
-        }
-    }
-    (loss, correct)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_loss_of_equal_logits_is_the_logarithm_of_their_number() {
-        let mut gradient = [9.0; 8];
-        let (loss, correct) = cross_entropy(&[3.0f64; 8], &[0, 2], &mut gradient);
-        assert!((loss - 2.0 * libm::log(4.0)).abs() < 1e-15);
-        assert_eq!(correct, 1);
-        assert_eq!(gradient, [-0.75, 0.25, 0.25, 0.25, 0.25, 0.25, -0.75, 0.25]);
-    }
-
-    #[test]
-    fn large_logits_do_not_overflow_and_nan_reaches_the_loss() {
-        let (loss, correct) = cross_entropy(&[1e4f32, -1e4], &[1], &mut []);
-        assert_eq!((loss, correct), (2e4, 0));
-        assert!(cross_entropy(&[f32::NAN, 0.0], &[1], &mut []).0.is_nan());
-        assert!(cross_entropy(&[0.0, f32::NAN], &[0], &mut []).0.is_nan());
     }
 }

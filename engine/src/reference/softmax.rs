@@ -4,15 +4,12 @@ use plan::Scale;
 
 use crate::float::Float;
 use crate::reference::functions::Functions;
-use crate::reference::sums::total;
+use crate::reference::sums::{largest, total};
 
 /// In place.
 #[inline(always)]
 pub(crate) fn softmax<T: Float, F: Functions<T>>(scale: Scale, row: &mut [T]) {
-    let largest = row.iter().fold(
-        T::LEAST,
-        |largest, &x| if x > largest { x } else { largest },
-    );
+    let largest = largest(row);
     match scale {
         Scale::Linear => {
             for x in row.iter_mut() {

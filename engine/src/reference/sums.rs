@@ -2,7 +2,8 @@
 
 use crate::float::Float;
 
-const LANES: usize = 16;
+/// How many sums run beside each other.
+pub(crate) const LANES: usize = 16;
 
 /// The sum of `term` over two slices of one length.
 #[inline(always)]
@@ -19,4 +20,37 @@ pub(crate) fn total<T: Float>(left: &[T], right: &[T], term: impl Fn(T, T) -> T)
         *sum += term(left, right);
     }
     sums.into_iter().fold(T::ZERO, |sum, lane| sum + lane)
+}
+
+/// The sum of `term` of the numbers below `count`, in the same order.
+#[inline(always)]
+pub(crate) fn total_by<T: Float>(count: usize, term: impl Fn(usize) -> T) -> T {
+    let mut sums = [T::ZERO; LANES];
+    let whole = count - count % LANES;
+    for first in (0..whole).step_by(LANES) {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += term(first + lane);
+        }
+    }
+    for (sum, index) in sums.iter_mut().zip(whole..count) {
+        *sum += term(index);
+    }
+    sums.into_iter().fold(T::ZERO, |sum, lane| sum + lane)
+}
+
+/// The largest value; what is no number is passed over.
+#[inline(always)]
+pub(crate) fn largest<T: Float>(values: &[T]) -> T {
+    let larger = |largest: T, x: T| if x > largest { x } else { largest };
+    let mut lanes = [T::LEAST; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, x);
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane = larger(*lane, x);
+    }
+    lanes.into_iter().fold(T::LEAST, larger)
 }

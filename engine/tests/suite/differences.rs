@@ -1,6 +1,7 @@
 //! Gradients against finite differences in f64, through every operation and awkward shapes.
 
-use engine::Batch;
+use engine::{Batch, Targets};
+use spec::loss::{ClassWeights, CrossEntropy, Loss, PosWeight};
 use spec::model::LayerKind::{self, Flatten, GlobalAvgPool, LogSoftmax, Relu, Softmax};
 
 use crate::networks::{
@@ -15,23 +16,28 @@ const TOLERANCE: f64 = 2e-8;
 /// Every gradient of a network, or one of many, is the slope of its loss.
 pub fn agrees(input: &[usize], samples: usize, kinds: Vec<LayerKind>) {
     let network = Network::new(input, 3, samples, kinds.clone());
+    let (x, labels) = network.batch::<f64>(samples, 11);
+    agree(
+        &network,
+        &Batch::classified(&x, &labels),
+        &format!("{kinds:?}"),
+    );
+}
+
+fn agree(network: &Network, batch: &Batch<'_, f64>, what: &str) {
     let mut engine = network.engine::<f64>();
     engine.initialize(5);
-    let (x, labels) = network.batch::<f64>(samples, 11);
-    engine.train(&Batch::classified(&x, &labels), 0).unwrap();
+    engine.train(batch, 0).unwrap();
     let gradient = gradient(&engine, 0);
     for index in (0..gradient.len()).step_by(gradient.len().div_ceil(150)) {
         let value = engine.parameters()[index];
         let mut loss_at = |value: f64| {
             engine.parameters_mut()[index] = value;
             if engine.running_statistics().is_empty() {
-                engine
-                    .evaluate(&Batch::classified(&x, &labels))
-                    .unwrap()
-                    .loss
+                engine.evaluate(batch).unwrap().loss
             } else {
                 // Evaluation would normalise by other statistics.
-                engine.train(&Batch::classified(&x, &labels), 0).unwrap();
+                engine.train(batch, 0).unwrap();
                 let tail = 2 * engine.plan().tail_offset as usize;
                 f64::from_le_bytes(*engine.slot_bytes(0)[tail..].first_chunk().unwrap())
             }
@@ -43,14 +49,51 @@ pub fn agrees(input: &[usize], samples: usize, kinds: Vec<LayerKind>) {
         let far = (slope - gradient[index]).abs();
         assert!(
             far <= TOLERANCE * slope.abs().max(1.0),
-            "parameter {index} of {kinds:?}: {slope} {}",
+            "parameter {index} of {what}: {slope} {}",
             gradient[index]
         );
     }
     assert!(
         gradient.iter().any(|value| value.abs() > 1e-3),
-        "{kinds:?} has a gradient"
+        "{what} has a gradient"
     );
+}
+
+#[test]
+fn losses_are_the_sums_that_their_gradients_are_of() {
+    let weights = || vec![0.5, 2.0, 1.25];
+    let cross_entropy = |label_smoothing, ignore_index, weighs: bool| {
+        Loss::CrossEntropy(CrossEntropy {
+            label_smoothing,
+            ignore_index,
+            class_weights: weighs.then(|| ClassWeights::Given(weights())),
+        })
+    };
+    let bce = |pos_weight| Loss::BceWithLogits { pos_weight };
+    for loss in [
+        cross_entropy(0.0, None, false),
+        cross_entropy(0.2, None, false),
+        cross_entropy(0.0, Some(1), true),
+        cross_entropy(0.2, Some(2), true),
+        Loss::Mse,
+        Loss::L1,
+        Loss::Huber { delta: 0.4 },
+        bce(None),
+        bce(Some(PosWeight::All(1.5))),
+        bce(Some(PosWeight::Each(weights()))),
+    ] {
+        let mut network = Network::new(&[7], 3, 5, vec![linear(6), Relu, classes()]);
+        network.loss = loss;
+        let (x, labels) = network.batch::<f64>(5, 11);
+        let classified = Batch::classified(&x, &labels);
+        agree(&network, &classified, &format!("{:?}", network.loss));
+        let values: Vec<f64> = x.iter().take(15).map(|value| value.abs() / 2.0).collect();
+        let batch = Batch {
+            targets: Targets::Values(&values),
+            ..classified
+        };
+        agree(&network, &batch, &format!("{:?} of values", network.loss));
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod fast;
 #[cfg(test)]
 mod groups;
 #[cfg(test)]
+mod losses;
+#[cfg(test)]
 mod networks;
 #[cfg(test)]
 mod optimizers;

@@ -1,11 +1,13 @@
 //! Networks to test with.
 
 use engine::{Batch, Engine, Float};
-use plan::{Mode, Plan, Request, Rules, plan};
+use plan::{Mode, Objective, Plan, Request, Rules, plan};
 use spec::Shape;
 use spec::ema::Ema;
 use spec::group::Group;
 use spec::job::Optimizer;
+use spec::loss::Loss;
+use spec::metric::Metric;
 use spec::model::{
     Activation, AvgPool2d, BatchNorm, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
     MaxPool2d, Model, Pair, Repeat, Residual, Size,
@@ -44,6 +46,9 @@ pub struct Network {
     pub classes: usize,
     pub microbatch: usize,
     pub microbatches: u32,
+    pub loss: Loss,
+    pub metrics: Vec<Metric>,
+    pub confusion: bool,
     pub optimizer: Optimizer,
     pub groups: Vec<Group>,
     pub ema: Option<Ema>,
@@ -65,6 +70,9 @@ impl Network {
             classes,
             microbatch,
             microbatches: 1,
+            loss: Loss::CROSS_ENTROPY,
+            metrics: vec![Metric::Accuracy],
+            confusion: false,
             optimizer: SGD,
             groups: Vec::new(),
             ema: None,
@@ -79,6 +87,11 @@ impl Network {
             classes: self.classes,
             microbatch: self.microbatch,
             microbatches: self.microbatches,
+            objective: Objective {
+                loss: &self.loss,
+                metrics: &self.metrics,
+                confusion: self.confusion,
+            },
             optimizer: &self.optimizer,
             rules: Rules {
                 groups: &self.groups,

@@ -42,7 +42,13 @@ fn samples_labels_slots_and_threads_that_do_not_fit_are_refused() {
         targets: Targets::Values(&x),
         ..Batch::classified(&x, &labels)
     };
-    assert!(matches!(engine.train(&values, 0), Err(Error::TargetKind)));
+    assert!(matches!(
+        engine.train(&values, 0),
+        Err(Error::Targets {
+            expected: 40,
+            got: 64
+        })
+    ));
     let error = engine
         .train(&Batch::classified(&x, &[0, 9, 10, 3]), 0)
         .unwrap_err();

@@ -1,4 +1,5 @@
 use spec::Shape;
+use spec::loss::Loss;
 use spec::model::{self, LayerKind, Model, Pair, Size};
 
 use super::*;
@@ -12,7 +13,7 @@ fn stages_of(kinds: Vec<LayerKind>) -> Vec<Stage> {
             .collect(),
     };
     let input = Shape::new(vec![1, 8, 8]).unwrap();
-    let (layers, parameters) = resolve(&model, &input, 10, &[]).unwrap();
+    let (layers, parameters) = resolve(&model, &input, 10, &[], &Loss::CROSS_ENTROPY).unwrap();
     stages(&layers, &parameters, 4, 1).unwrap()
 }
 

@@ -51,6 +51,12 @@ pub enum Expected {
     },
     /// A number.
     Number(Interval),
+    /// A number, or one each in a list.
+    Weights(Interval),
+    /// A list of numbers, one a class, or `"balanced"`.
+    ClassWeights(Interval),
+    /// A list of metrics.
+    Metrics,
     /// Two numbers.
     TwoNumbers(Interval),
     /// A number, or a table.
@@ -158,6 +164,13 @@ impl fmt::Display for Expected {
             }
             Expected::Units { to } => write!(f, "a whole number from 1 to {to}, or \"classes\""),
             Expected::Number(interval) => write!(f, "a number {interval}"),
+            Expected::Weights(interval) => {
+                write!(f, "a number {interval}, or a list of them, one an output")
+            }
+            Expected::ClassWeights(interval) => {
+                write!(f, "a list of numbers {interval}, one a class, not all 0, or \"balanced\"")
+            }
+            Expected::Metrics => f.write_str("a list of metrics, as [\"accuracy\", \"top_5\"]"),
             Expected::TwoNumbers(interval) => write!(f, "two numbers, each {interval}"),
             Expected::NumberOrTable { interval, example } => {
                 write!(f, "a number {interval}, or a table, as {example}")

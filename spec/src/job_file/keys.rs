@@ -18,6 +18,7 @@ pub(super) const TRAINING: &[&str] = &[
     "seed",
     "drop_last",
     "loss",
+    "metrics",
     "optimizer",
     "groups",
     "ema",
@@ -28,6 +29,9 @@ pub(super) const TRAINING: &[&str] = &[
     "early_stopping",
     "validate",
 ];
+pub(super) const CROSS_ENTROPY: &[&str] = &["label_smoothing", "ignore_index", "class_weights"];
+pub(super) const HUBER: &[&str] = &["delta"];
+pub(super) const BCE_WITH_LOGITS: &[&str] = &["pos_weight"];
 pub(super) const SGD: &[&str] = &["lr", "momentum", "nesterov", "weight_decay"];
 pub(super) const ADAM: &[&str] = &["lr", "betas", "eps", "weight_decay"];
 pub(super) const RMSPROP: &[&str] = &["lr", "alpha", "eps", "momentum", "weight_decay"];
@@ -102,9 +106,26 @@ pub(super) const SCHEDULES: &[&str] = &[
     "one_cycle",
     "reduce_on_plateau",
 ];
-pub(super) const MONITORS: &[&str] = &["validation_loss", "validation_accuracy"];
+/// `top_5` stands for every number; the same words behind `validation_`, and `validation_loss`, are what can be monitored.
+pub(super) const METRICS: &[&str] = &[
+    "accuracy",
+    "top_5",
+    "precision",
+    "recall",
+    "f1",
+    "perplexity",
+];
+pub(super) const MONITORS: &[&str] = &[
+    "validation_loss",
+    "validation_accuracy",
+    "validation_top_5",
+    "validation_precision",
+    "validation_recall",
+    "validation_f1",
+    "validation_perplexity",
+];
 pub(super) const NORMALIZE: &[&str] = &["none", "unit", "standard"];
-pub(super) const LOSSES: &[&str] = &["cross_entropy"];
+pub(super) const LOSSES: &[&str] = &["cross_entropy", "mse", "l1", "huber", "bce_with_logits"];
 pub(super) const DEVICES: &[&str] = &["cpu"];
 
 /// The tables whose keys `--set` can reach, by the dotted key that leads to them.
@@ -112,6 +133,10 @@ const TABLES: &[(&str, &[&str])] = &[
     ("data", DATA),
     ("model", MODEL),
     ("training", TRAINING),
+    ("training.loss", LOSSES),
+    ("training.loss.cross_entropy", CROSS_ENTROPY),
+    ("training.loss.huber", HUBER),
+    ("training.loss.bce_with_logits", BCE_WITH_LOGITS),
     ("training.optimizer", OPTIMIZERS),
     ("training.optimizer.sgd", SGD),
     ("training.optimizer.adam", ADAM),
@@ -147,6 +172,16 @@ pub(super) fn ending_in(key: &str) -> Option<String> {
         .into_iter()
         .filter(|dotted| dotted.rsplit('.').next() == Some(key));
     ending.next().filter(|_| ending.next().is_none())
+}
+
+/// The keys that a loss takes.
+pub(super) fn of_loss(loss: &str) -> &'static [&'static str] {
+    match loss {
+        "cross_entropy" => CROSS_ENTROPY,
+        "huber" => HUBER,
+        "bce_with_logits" => BCE_WITH_LOGITS,
+        _ => &[],
+    }
 }
 
 /// The keys that an optimiser takes.

@@ -237,6 +237,34 @@ pub enum Wrong {
         /// The base rate.
         lr: f64,
     },
+    /// A metric that is asked for twice.
+    #[error("{key}: \"{metric}\" is there already: name each metric once")]
+    MetricTwice {
+        /// The entry of `training.metrics`.
+        key: String,
+        /// The metric.
+        metric: String,
+    },
+    /// Perplexity of a loss that is no cross entropy.
+    #[error(
+        "{key}: perplexity is that of a cross entropy, and training.loss is \"{loss}\": leave it out"
+    )]
+    NoPerplexity {
+        /// The key of the metrics.
+        key: String,
+        /// The loss.
+        loss: &'static str,
+    },
+    /// What is monitored is not measured.
+    #[error("{key}: \"{monitor}\" needs \"{metric}\" in training.metrics: add it there")]
+    NotMeasured {
+        /// The key of the monitor.
+        key: String,
+        /// What is monitored.
+        monitor: String,
+        /// The metric that it is.
+        metric: String,
+    },
     /// What is decided from validation, without validation.
     #[error(
         "{key} follows the validation rows, and there are none: name them in data.validation, as 0.1 or \"dataset/split\""

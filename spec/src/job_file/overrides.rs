@@ -12,7 +12,7 @@ use crate::job_file::tree::{Entry, Node, Place, Table, Value, set_value};
 const LONGEST: usize = 1 << 16;
 
 /// Puts the overrides into the document, the later over the earlier. An override also takes away what the file says to the
-/// contrary: steps for epochs, another optimiser or schedule.
+/// contrary: steps for epochs, another loss, optimiser or schedule.
 pub(super) fn apply(document: &mut Table, set: &[String], found: &mut Found) {
     for (index, text) in set.iter().enumerate() {
         if let Err(wrong) = apply_one(document, index, text) {
@@ -82,7 +82,7 @@ fn put(table: &mut Table, path: &[&str], node: Node) {
         },
     };
     let entry = table.entry(key.to_string()).or_insert_with(empty);
-    if ["optimizer", "lr_schedule"].contains(key) {
+    if ["loss", "optimizer", "lr_schedule"].contains(key) {
         choose(entry, rest[0]);
     }
     if let Value::Table(inner) = &mut entry.node.value {

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use crate::ema::Ema;
 use crate::group::{Group, GroupRate};
-use crate::job::{Clip, Device, Job, Length, Loss, Normalize, Optimizer, Validation};
+use crate::job::{Clip, Device, Job, Length, Normalize, Optimizer, Validation};
+use crate::loss::{ClassWeights, CrossEntropy, Loss, PosWeight};
 use crate::model::{Activation, Gelu, Layer, LayerKind, Pair, Size};
 use crate::monitor::EarlyStopping;
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
@@ -54,9 +55,12 @@ fn write(out: &mut String, job: &Job) -> std::fmt::Result {
     writeln!(out, "microbatches = {}", training.microbatches)?;
     writeln!(out, "seed = {}", training.seed)?;
     writeln!(out, "drop_last = {}", training.drop_last)?;
-    match training.loss {
-        Loss::CrossEntropy => writeln!(out, "loss = \"cross_entropy\"")?,
-    }
+    writeln!(out, "loss = {}", loss(&training.loss))?;
+    let metrics = training
+        .metrics
+        .iter()
+        .map(|metric| quoted(&metric.to_string()));
+    writeln!(out, "metrics = {}", bracketed(metrics))?;
     writeln!(out, "optimizer = {}", optimizer(&training.optimizer))?;
     if !training.groups.is_empty() {
         writeln!(out, "groups = [")?;
@@ -82,7 +86,7 @@ fn write(out: &mut String, job: &Job) -> std::fmt::Result {
         Some(Clip::Value(value)) => writeln!(out, "clip_value = {value:?}")?,
         None => {}
     }
-    writeln!(out, "monitor = \"{}\"", training.monitor.word())?;
+    writeln!(out, "monitor = \"{}\"", training.monitor)?;
     if let Some(EarlyStopping {
         patience,
         min_delta,
@@ -111,6 +115,47 @@ fn write(out: &mut String, job: &Job) -> std::fmt::Result {
         writeln!(out, "every_steps = {every_steps}")?;
     }
     writeln!(out, "keep_last = {}", job.checkpoint.keep_last)
+}
+
+fn loss(loss: &Loss) -> String {
+    let word = loss.word();
+    let values = match loss {
+        Loss::CrossEntropy(CrossEntropy {
+            label_smoothing,
+            ignore_index,
+            class_weights,
+        }) => {
+            let mut values = format!("label_smoothing = {label_smoothing:?}");
+            if let Some(index) = ignore_index {
+                values.push_str(&format!(", ignore_index = {index}"));
+            }
+            match class_weights {
+                None => {}
+                Some(ClassWeights::Balanced) => values.push_str(", class_weights = \"balanced\""),
+                Some(ClassWeights::Given(weights)) => {
+                    values.push_str(&format!(", class_weights = {}", numbers(weights)));
+                }
+            }
+            values
+        }
+        Loss::Mse | Loss::L1 | Loss::BceWithLogits { pos_weight: None } => return quoted(word),
+        Loss::Huber { delta } => format!("delta = {delta:?}"),
+        Loss::BceWithLogits {
+            pos_weight: Some(PosWeight::All(weight)),
+        } => format!("pos_weight = {weight:?}"),
+        Loss::BceWithLogits {
+            pos_weight: Some(PosWeight::Each(weights)),
+        } => format!("pos_weight = {}", numbers(weights)),
+    };
+    format!("{{ {word} = {{ {values} }} }}")
+}
+
+fn numbers(numbers: &[f64]) -> String {
+    bracketed(numbers.iter().map(|number| format!("{number:?}")))
+}
+
+fn bracketed(entries: impl Iterator<Item = String>) -> String {
+    format!("[{}]", entries.collect::<Vec<_>>().join(", "))
 }
 
 fn optimizer(optimizer: &Optimizer) -> String {

@@ -7,7 +7,7 @@ use crate::job_file::found::Found;
 use crate::job_file::keys;
 use crate::job_file::mistake::Wrong;
 use crate::job_file::optimizer::{NOT_NEGATIVE, RATE, number};
-use crate::monitor::{EarlyStopping, Monitor};
+use crate::monitor::EarlyStopping;
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
 
 const MOST_STEPS: u64 = 1_000_000_000_000;
@@ -141,14 +141,6 @@ fn reduce_on_plateau(
         patience: patience?,
         threshold: threshold?,
         min_lr: min_lr?,
-    })
-}
-
-/// Reads what validation phases are judged by.
-pub(super) fn monitor(field: &Field<'_>, found: &mut Found) -> Option<Monitor> {
-    Some(match field.word(keys::MONITORS, found)? {
-        "validation_loss" => Monitor::ValidationLoss,
-        _ => Monitor::ValidationAccuracy,
     })
 }
 

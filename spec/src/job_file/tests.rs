@@ -45,7 +45,8 @@ batch_size = 250
 microbatches = 10
 seed = 0x7FFF_FFFF_FFFF_FFFF
 drop_last = true
-loss = "cross_entropy"
+loss = { cross_entropy = { label_smoothing = 0.1, ignore_index = 3, class_weights = "balanced" } }
+metrics = ["accuracy", "top_3", "f1", "perplexity"]
 optimizer = { sgd = { lr = 1, momentum = 0.9, weight_decay = 1e-4 } }
 groups = [
   { match = ["conv1.*", "act-?.*"], frozen = true },
@@ -54,7 +55,7 @@ groups = [
 ema = { decay = 0.99, start_step = 10, every_steps = 2 }
 lr_schedule = { cosine = { warmup_steps = 100, min_lr = 1e-3 } }
 clip_norm = 5
-monitor = "validation_accuracy"
+monitor = "validation_f1"
 early_stopping = { patience = 4, min_delta = 0.01 }
 validate = { every_epochs = 2 }
 

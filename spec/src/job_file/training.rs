@@ -1,14 +1,18 @@
 //! The `[training]` section.
 
-use crate::job::{Clip, Length, Loss, Training, Validate};
+use crate::job::{Clip, Length, Training, Validate};
 use crate::job_file::ema::ema;
 use crate::job_file::field::{Field, Section};
 use crate::job_file::found::Found;
 use crate::job_file::group::groups;
 use crate::job_file::keys;
+use crate::job_file::loss::loss;
+use crate::job_file::metric::{metrics, monitor};
 use crate::job_file::mistake::Wrong;
 use crate::job_file::optimizer::{RATE, optimizer};
-use crate::job_file::schedule::{early_stopping, lr_schedule, monitor};
+use crate::job_file::schedule::{early_stopping, lr_schedule};
+use crate::loss::Loss;
+use crate::metric::Metric;
 use crate::monitor::Monitor;
 use crate::schedule::LrSchedule;
 
@@ -29,8 +33,9 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
         field.whole(0, i64::MAX as u64, found)
     });
     let drop_last = section.or("drop_last", false, found, Field::flag);
-    let loss = section.or("loss", Loss::CrossEntropy, found, |field, found| {
-        field.word(keys::LOSSES, found).map(|_| Loss::CrossEntropy)
+    let loss = section.or("loss", Loss::CROSS_ENTROPY, found, loss);
+    let metrics = section.or("metrics", vec![Metric::Accuracy], found, |field, found| {
+        metrics(field, loss.as_ref(), found)
     });
     let optimizer = optimizer(section.get("optimizer").as_ref(), found);
     let groups = section.or("groups", Vec::new(), found, groups);
@@ -45,7 +50,9 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
         |field, found| lr_schedule(field, lr, found),
     );
     let clip = clip(section, found);
-    let monitor = section.or("monitor", Monitor::ValidationLoss, found, monitor);
+    let monitor = section.or("monitor", Monitor::Loss, found, |field, found| {
+        monitor(field, metrics.as_deref(), found)
+    });
     let early_stopping = section.or("early_stopping", None, found, |field, found| {
         early_stopping(field, found).map(Some)
     });
@@ -66,6 +73,7 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
         seed: seed?,
         drop_last: drop_last?,
         loss: loss?,
+        metrics: metrics?,
         optimizer: optimizer?,
         groups: groups?,
         ema: ema?,

@@ -1,6 +1,7 @@
 use serde_json::Value;
 
 use super::{EarlyStopping, Monitor, Plateau, Stall, Watch};
+use crate::metric::Metric;
 use crate::schedule::ScheduleKind;
 
 /// PyTorch's rates, from tests/fixtures/gen_schedules.py.
@@ -17,10 +18,10 @@ fn plateaus_lower_the_rate_as_pytorchs_scheduler_does() {
         min_lr,
     };
     for (name, monitor, kind) in [
-        ("loss", Monitor::ValidationLoss, kind(0.1, 2, 1e-4, 1e-3)),
+        ("loss", Monitor::Loss, kind(0.1, 2, 1e-4, 1e-3)),
         (
             "accuracy",
-            Monitor::ValidationAccuracy,
+            Monitor::Metric(Metric::Accuracy),
             kind(0.5, 0, 1e-2, 0.0),
         ),
     ] {
@@ -58,9 +59,12 @@ fn training_stops_after_as_many_phases_in_a_row_without_betterment_as_are_forgiv
         values.iter().map(after).collect()
     };
     let loss = [1.0, 0.95, 0.85, 0.8, f64::NAN, 0.7];
-    assert_eq!(waits(Monitor::ValidationLoss, &loss), [0, 1, 0, 1, 2, 0]);
+    assert_eq!(waits(Monitor::Loss, &loss), [0, 1, 0, 1, 2, 0]);
     let accuracy = [0.5, 0.55, 0.65, 0.4];
-    assert_eq!(waits(Monitor::ValidationAccuracy, &accuracy), [0, 1, 0, 1]);
+    assert_eq!(
+        waits(Monitor::Metric(Metric::Accuracy), &accuracy),
+        [0, 1, 0, 1]
+    );
 }
 
 #[test]

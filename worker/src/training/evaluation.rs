@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use collective::{Fence, Gang, LocalStep, Node, local};
 use data::{Loader, Microbatches, Rows, Selection};
-use engine::{Engine, Sums};
+use engine::{Engine, Tally};
 use serde::Serialize;
 use spec::CheckpointManifest;
 use spec::checkpoint::Preprocessing;
 use spec::job::SplitRef;
+use spec::metric::{Measures, Metric};
+use spec::monitor::Monitor;
 use spec::rank::Failure;
 
 use super::failure::{of_data, of_engine, of_gang};
@@ -18,33 +20,59 @@ use super::microbatch;
 use super::state;
 use crate::depot::{Depot, DepotChunks, lasting};
 
-/// A record of an evaluation: loss sum (f64), correct (u64), samples (u64), and zeros up to 64 bytes.
-const RECORD_BYTES: usize = 64;
-
 /// How well a model does on some rows.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Mean loss.
+    /// The loss; none where its normaliser is 0.
     pub loss: Option<f64>,
-    /// Share of the samples that were classified right.
+    /// Share of the rows that were classified right.
     pub accuracy: Option<f64>,
     /// How many samples there were.
     pub samples: u64,
+    /// What else the job measures.
+    #[serde(flatten)]
+    pub measures: Measures,
+    /// Rows by class and, inside it, by answer, if they are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Vec<Vec<u64>>>,
 }
 
-impl From<Sums> for Evaluation {
-    fn from(sums: Sums) -> Self {
-        let mean = |sum: f64| {
-            (sums.samples > 0)
-                .then(|| sum / sums.samples as f64)
-                .filter(|mean| mean.is_finite())
-        };
+impl Evaluation {
+    fn new(tally: &Tally<'_>, metrics: &[Metric]) -> Self {
         Evaluation {
-            loss: mean(sums.loss),
-            accuracy: mean(sums.correct as f64),
-            samples: sums.samples,
+            loss: finite(tally.loss()),
+            accuracy: tally.accuracy(),
+            samples: tally.sums().samples,
+            measures: measures(tally, metrics, spec::metric::Rows::Step),
+            confusion: tally.confusion(),
         }
     }
+
+    /// The value that a phase is judged by.
+    pub fn monitored(&self, monitor: Monitor) -> Option<f64> {
+        match monitor {
+            Monitor::Loss => self.loss,
+            Monitor::Metric(Metric::Accuracy) => self.accuracy,
+            Monitor::Metric(metric) => *self.measures.0.get(&(spec::metric::Rows::Step, metric))?,
+        }
+    }
+}
+
+fn finite(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite())
+}
+
+/// The columns of the metrics beside accuracy, over these rows.
+pub(super) fn measures(
+    tally: &Tally<'_>,
+    metrics: &[Metric],
+    rows: spec::metric::Rows,
+) -> Measures {
+    let columns = metrics
+        .iter()
+        .filter(|metric| **metric != Metric::Accuracy)
+        .map(|&metric| ((rows, metric), finite(tally.measure(metric))));
+    Measures(columns.collect())
 }
 
 /// One phase: every rank of the gang evaluates its share of each round, the rounds are added in their order. Folds are
@@ -65,12 +93,11 @@ pub(super) fn evaluate_rows(
         gang.share(),
     )
     .map_err(|error| of_data(&error))?;
-    let mut slots = vec![[0u8; RECORD_BYTES]; collective::slots(microbatches.count)];
-    let mut total = Sums {
-        loss: 0.0,
-        correct: 0,
-        samples: 0,
-    };
+    let words = engine.plan().tail.words();
+    let mut slots = vec![vec![0u64; words]; collective::slots(microbatches.count)];
+    let (mut total, mut record) = (vec![0u64; words], vec![0u64; words]);
+    let add =
+        |offset: usize, into: &mut [u8], from: &[u8]| engine::add_record(0, offset, into, from);
     for _ in 0..loader.batches().expect("an evaluation ends") {
         let batch = loader.next().map_err(|error| of_data(&error))?;
         let schedule = collective::schedule(gang.share(), batch.present);
@@ -83,62 +110,51 @@ pub(super) fn evaluate_rows(
                 } => {
                     let part = parts.next().filter(|part| part.number == number);
                     let part = part.expect("the loader brings the share in order");
-                    let sums = engine
+                    engine
                         .evaluate(&microbatch::of_evaluation(part))
                         .map_err(|error| of_engine(&error))?;
-                    slots[slot] = encode(sums);
+                    slots[slot].copy_from_slice(engine.evaluated());
                 }
                 LocalStep::Add { into, from } => {
-                    let from = slots[from];
-                    engine::add_record(0, 0, &mut slots[into], &from);
+                    if let Ok([into, from]) = slots.get_disjoint_mut([into, from]) {
+                        add(
+                            0,
+                            bytemuck::cast_slice_mut(into),
+                            bytemuck::cast_slice(from),
+                        );
+                    }
                 }
             }
         }
         let roots: Vec<(Node, &[u8])> = schedule
             .roots
             .iter()
-            .map(|&(node, slot)| (node, slots[slot].as_slice()))
+            .map(|&(node, slot)| (node, bytemuck::cast_slice(&slots[slot])))
             .collect();
-        let mut record = [0u8; RECORD_BYTES];
-        let add =
-            |offset: usize, into: &mut [u8], from: &[u8]| engine::add_record(0, offset, into, from);
         *operation += 1;
         gang.fold(
             *operation,
             batch.present,
             &roots,
-            &mut record,
+            bytemuck::cast_slice_mut(&mut record),
             &add,
             deadline,
         )
         .map_err(|error| of_gang(&error))?;
-        let round = decode(&record);
-        total.loss += round.loss;
-        total.correct += round.correct;
-        total.samples += round.samples;
+        let (total, record) = (&mut total[..], &record[..]);
+        add(
+            0,
+            bytemuck::cast_slice_mut(total),
+            bytemuck::cast_slice(record),
+        );
         loader.recycle(batch);
     }
-    Ok(total.into())
+    let plan = engine.plan();
+    Ok(Evaluation::new(&Tally::new(plan, &total), &plan.metrics))
 }
 
-fn encode(sums: Sums) -> [u8; RECORD_BYTES] {
-    let mut record = [0; RECORD_BYTES];
-    record[0..8].copy_from_slice(&sums.loss.to_le_bytes());
-    record[8..16].copy_from_slice(&sums.correct.to_le_bytes());
-    record[16..24].copy_from_slice(&sums.samples.to_le_bytes());
-    record
-}
-
-fn decode(record: &[u8; RECORD_BYTES]) -> Sums {
-    let word = |at: usize| u64::from_le_bytes(*record[at..].first_chunk().expect("a word"));
-    Sums {
-        loss: f64::from_bits(word(0)),
-        correct: word(8),
-        samples: word(16),
-    }
-}
-
-/// Evaluates a checkpoint in this process: on a split, or on the rows that its job validates on.
+/// Evaluates a checkpoint in this process: on a split, or on the rows that its job validates on; with `confusion`, rows are
+/// counted by class and answer too.
 ///
 /// # Errors
 /// Nothing to evaluate on, data that is not the model's, or anything that cannot be read.
@@ -147,6 +163,7 @@ pub fn evaluate(
     depot: &Arc<dyn Depot>,
     split: Option<&SplitRef>,
     threads: usize,
+    confusion: bool,
 ) -> Result<Evaluation, Failure> {
     let validated = Selection::validated_on(&manifest.job.data);
     let (reference, selection) = match (split, validated) {
@@ -187,11 +204,17 @@ pub fn evaluate(
     )
     .map_err(|error| of_data(&error))?;
     let microbatches = Microbatches::from(&manifest.job);
-    let plan = plan::to_evaluate(&manifest.job, &manifest.data, microbatches.size, threads)
-        .map_err(lasting)?;
+    let plan = plan::to_evaluate(
+        &manifest.job,
+        &manifest.data,
+        microbatches.size,
+        threads,
+        confusion,
+    )
+    .map_err(lasting)?;
     let mut engine = Engine::new(plan, threads).map_err(|error| of_engine(&error))?;
     state::load(&mut engine, depot.as_ref(), manifest)?;
-    let mut gang = alone(RECORD_BYTES, microbatches.count)?;
+    let mut gang = alone(engine.plan().tail.bytes(), microbatches.count)?;
     evaluate_rows(
         &mut engine,
         &rows,

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use collective::{Gang, LocalStep, Node};
 use data::{Batch, Loader, Microbatches, Sampling};
 use engine::Update;
-use spec::metric::{Exact, MetricRow, Timing};
+use spec::metric::{Exact, MetricRow, Rows, Timing};
 use spec::rank::{Failure, Report};
 use spec::watch::Watch;
 use spec::{AttemptId, CheckpointManifest, Digest};
 use tracing::info;
 
-use super::evaluation::{Evaluation, evaluate_rows};
+use super::evaluation::{Evaluation, evaluate_rows, measures};
 use super::failure::{of_data, of_engine, of_gang};
 use super::microbatch;
 use super::pace::Pace;
@@ -282,8 +282,8 @@ impl Training {
         let evaluation = evaluation?;
         self.commit += 1;
         let before = self.watch;
-        let (loss, accuracy) = (evaluation.loss, evaluation.accuracy);
-        self.watch = before.after(&self.job.training, loss, accuracy);
+        let value = evaluation.monitored(self.job.training.monitor);
+        self.watch = before.after(&self.job.training, value);
         self.log_decisions(&before);
         Ok(Some(evaluation))
     }
@@ -301,7 +301,7 @@ impl Training {
             info!(
                 step,
                 steps = self.calendar.steps,
-                monitor = training.monitor.word(),
+                monitor = %training.monitor,
                 best = self.watch.stall.best,
                 phases = self.watch.stall.waited,
                 "stopped early: the monitored value did not become better"
@@ -318,6 +318,12 @@ impl Training {
     ) -> MetricRow {
         let (step, result) = (self.engine.step(), applied.result);
         let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+        let mut all = measures(&self.engine.tally(), &self.job.training.metrics, Rows::Step);
+        if let Some(validated) = &validated {
+            let columns = validated.measures.0.iter();
+            all.0
+                .extend(columns.map(|(&(_, metric), &value)| ((Rows::Validation, metric), value)));
+        }
         let exact = Exact {
             epoch: self.calendar.epoch(step),
             step,
@@ -328,8 +334,9 @@ impl Training {
             learning_rate: applied.lr,
             gradient_norm: finite(Some(result.gradient_norm)),
             parameters_digest,
-            validation_loss: validated.and_then(|validated| validated.loss),
+            validation_loss: validated.as_ref().and_then(|validated| validated.loss),
             validation_accuracy: validated.and_then(|validated| validated.accuracy),
+            measures: all,
         };
         let timing = Timing {
             samples_per_s,
@@ -347,7 +354,7 @@ fn log(row: &MetricRow) {
         epoch = exact.epoch, step = exact.step, samples = exact.samples, loss = exact.loss,
         accuracy = exact.accuracy, gradient_norm = exact.gradient_norm,
         parameters_digest = exact.parameters_digest, validation_loss = exact.validation_loss,
-        validation_accuracy = exact.validation_accuracy, samples_per_s = timing.samples_per_s,
+        validation_accuracy = exact.validation_accuracy, measures = %exact.measures, samples_per_s = timing.samples_per_s,
         data_ms = timing.data_ms, forward_ms = timing.forward_ms, backward_ms = timing.backward_ms,
         reduce_ms = timing.reduce_ms, update_ms = timing.update_ms, "step"
     );

@@ -270,18 +270,18 @@ fn an_evaluation_of_a_checkpoint_gives_what_its_training_saw() {
     let last = rows.last().expect("rows");
     let depot: Arc<dyn Depot> = kept.clone();
     for threads in 1..=2 {
-        let evaluation =
-            evaluate(&kept.checkpoint(STEPS), &depot, None, threads).expect("it can be evaluated");
+        let evaluation = evaluate(&kept.checkpoint(STEPS), &depot, None, threads, false)
+            .expect("it can be evaluated");
         assert_eq!(
             (evaluation.loss, evaluation.accuracy, evaluation.samples),
             (last.validation_loss, last.validation_accuracy, 12)
         );
     }
     let split = spec::job_file::parse_split("points/train").expect("a split");
-    let all =
-        evaluate(&kept.checkpoint(STEPS), &depot, Some(&split), 1).expect("it can be evaluated");
+    let all = evaluate(&kept.checkpoint(STEPS), &depot, Some(&split), 1, false)
+        .expect("it can be evaluated");
     assert_eq!(all.samples, 60);
     let split = spec::job_file::parse_split("lines/train").expect("a split");
-    let unknown = evaluate(&kept.checkpoint(STEPS), &depot, Some(&split), 1);
+    let unknown = evaluate(&kept.checkpoint(STEPS), &depot, Some(&split), 1, false);
     assert_eq!(unknown.expect_err("unknown").message, "no dataset lines");
 }

@@ -7,9 +7,11 @@ use crate::digest::Digest;
 use crate::ema::Ema;
 use crate::group::{Group, GroupRate};
 use crate::job::{
-    Checkpointing, Clip, Data, Device, Job, Length, Loss, Normalize, Optimizer, Resources,
-    SplitRef, Training, Validate, Validation,
+    Checkpointing, Clip, Data, Device, Job, Length, Normalize, Optimizer, Resources, SplitRef,
+    Training, Validate, Validation,
 };
+use crate::loss::{ClassWeights, CrossEntropy, Loss, PosWeight};
+use crate::metric::Metric;
 use crate::monitor::Monitor;
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
 
@@ -81,6 +83,54 @@ fn optimizer() -> impl Strategy<Value = Optimizer> {
             }
         ),
     ]
+}
+
+/// A loss and metrics that it has.
+fn loss() -> impl Strategy<Value = (Loss, Vec<Metric>)> {
+    let weights = || prop::collection::vec(1e-12..1e6, 1..5);
+    let class_weights = prop_oneof![
+        Just(ClassWeights::Balanced),
+        weights().prop_map(ClassWeights::Given)
+    ];
+    let pos_weight = prop_oneof![
+        (1e-12..1e6).prop_map(PosWeight::All),
+        weights().prop_map(PosWeight::Each)
+    ];
+    let cross_entropy = (
+        0.0..1.0,
+        prop::option::of(any::<u32>()),
+        prop::option::of(class_weights),
+    );
+    let cross_entropy = cross_entropy.prop_map(|(label_smoothing, ignore_index, class_weights)| {
+        Loss::CrossEntropy(CrossEntropy {
+            label_smoothing,
+            ignore_index,
+            class_weights,
+        })
+    });
+    let loss = prop_oneof![
+        cross_entropy,
+        Just(Loss::Mse),
+        Just(Loss::L1),
+        (1e-300..1e6).prop_map(|delta| Loss::Huber { delta }),
+        prop::option::of(pos_weight).prop_map(|pos_weight| Loss::BceWithLogits { pos_weight }),
+    ];
+    let metrics = prop::sample::subsequence(
+        vec![
+            Metric::F1,
+            Metric::Accuracy,
+            Metric::Top(7),
+            Metric::Perplexity,
+            Metric::Top(1_000_000),
+        ],
+        0..=5,
+    );
+    (loss, metrics).prop_map(|(loss, mut metrics)| {
+        if !matches!(loss, Loss::CrossEntropy(_)) {
+            metrics.retain(|metric| *metric != Metric::Perplexity);
+        }
+        (loss, metrics)
+    })
 }
 
 fn lr_schedule(lr: f64) -> impl Strategy<Value = LrSchedule> {
@@ -157,6 +207,7 @@ fn training() -> impl Strategy<Value = Training> {
         any::<bool>(),
         1u32..=1_000_000,
         (groups(), ema()),
+        loss(),
     )
         .prop_map(
             |(
@@ -168,6 +219,7 @@ fn training() -> impl Strategy<Value = Training> {
                 loss,
                 every_epochs,
                 (groups, ema),
+                (kind, metrics),
             )| Training {
                 length,
                 // All microbatches full but the last, which has at least one sample.
@@ -175,7 +227,8 @@ fn training() -> impl Strategy<Value = Training> {
                 microbatches: full,
                 seed,
                 drop_last,
-                loss: Loss::CrossEntropy,
+                loss: kind,
+                metrics,
                 optimizer,
                 groups,
                 ema,
@@ -186,9 +239,9 @@ fn training() -> impl Strategy<Value = Training> {
                     Clip::Value(0.1)
                 }),
                 monitor: if loss {
-                    Monitor::ValidationLoss
+                    Monitor::Loss
                 } else {
-                    Monitor::ValidationAccuracy
+                    Monitor::Metric(Metric::Accuracy)
                 },
                 early_stopping: None,
                 validate: Validate { every_epochs },

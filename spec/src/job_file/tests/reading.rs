@@ -2,10 +2,12 @@ use super::{FULL, SMALL};
 use crate::ema::Ema;
 use crate::group::{Group, GroupRate};
 use crate::job::{
-    Checkpointing, Clip, Data, Device, Job, Length, Loss, Normalize, Optimizer, Resources,
-    SplitRef, Training, Validate, Validation,
+    Checkpointing, Clip, Data, Device, Job, Length, Normalize, Optimizer, Resources, SplitRef,
+    Training, Validate, Validation,
 };
 use crate::job_file::{layer_positions, parse, parse_split, render};
+use crate::loss::{ClassWeights, CrossEntropy, Loss, PosWeight};
+use crate::metric::Metric;
 use crate::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
 use crate::monitor::{EarlyStopping, Monitor};
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
@@ -54,7 +56,8 @@ fn what_is_not_said_has_its_default() {
             microbatches: 8,
             seed: 42,
             drop_last: false,
-            loss: Loss::CrossEntropy,
+            loss: Loss::CROSS_ENTROPY,
+            metrics: vec![Metric::Accuracy],
             optimizer: Optimizer::Adam {
                 lr: 1e-3,
                 betas: [0.9, 0.999],
@@ -65,7 +68,7 @@ fn what_is_not_said_has_its_default() {
             ema: None,
             lr_schedule: LrSchedule::CONSTANT,
             clip: None,
-            monitor: Monitor::ValidationLoss,
+            monitor: Monitor::Loss,
             early_stopping: None,
             validate: Validate { every_epochs: 1 },
         },
@@ -131,7 +134,17 @@ fn what_is_said_is_kept() {
             microbatches: 10,
             seed: i64::MAX as u64,
             drop_last: true,
-            loss: Loss::CrossEntropy,
+            loss: Loss::CrossEntropy(CrossEntropy {
+                label_smoothing: 0.1,
+                ignore_index: Some(3),
+                class_weights: Some(ClassWeights::Balanced),
+            }),
+            metrics: vec![
+                Metric::Accuracy,
+                Metric::Top(3),
+                Metric::F1,
+                Metric::Perplexity,
+            ],
             optimizer: Optimizer::Sgd {
                 lr: 1.0,
                 momentum: 0.9,
@@ -162,7 +175,7 @@ fn what_is_said_is_kept() {
                 kind: ScheduleKind::Cosine { min_lr: 1e-3 },
             },
             clip: Some(Clip::Norm(5.0)),
-            monitor: Monitor::ValidationAccuracy,
+            monitor: Monitor::Metric(Metric::F1),
             early_stopping: Some(EarlyStopping {
                 patience: 4,
                 min_delta: 0.01,
@@ -369,7 +382,8 @@ fn the_canonical_text_of_a_job_says_everything() {
     microbatches = 8
     seed = 42
     drop_last = false
-    loss = "cross_entropy"
+    loss = { cross_entropy = { label_smoothing = 0.0 } }
+    metrics = ["accuracy"]
     optimizer = { adam = { lr = 0.001, betas = [0.9, 0.999], eps = 1e-8, weight_decay = 0.0 } }
     lr_schedule = { constant = { warmup_steps = 0 } }
     monitor = "validation_loss"
@@ -383,4 +397,46 @@ fn the_canonical_text_of_a_job_says_everything() {
     [checkpoint]
     keep_last = 3
     "#);
+}
+
+#[test]
+fn losses_are_read_with_their_values_and_written_back() {
+    let loss_of = |text: &str| {
+        let job = parse(&format!("{SMALL}loss = {text}\n"));
+        let job = job.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        assert_eq!(parse(&render(&job)).as_ref(), Ok(&job), "{text}");
+        job.training.loss
+    };
+    for (text, loss) in [
+        ("\"mse\"", Loss::Mse),
+        ("{ l1 = {} }", Loss::L1),
+        ("\"huber\"", Loss::Huber { delta: 1.0 }),
+        ("{ huber = { delta = 2 } }", Loss::Huber { delta: 2.0 }),
+        (
+            "\"bce_with_logits\"",
+            Loss::BceWithLogits { pos_weight: None },
+        ),
+        (
+            "{ bce_with_logits = { pos_weight = 3 } }",
+            Loss::BceWithLogits {
+                pos_weight: Some(PosWeight::All(3.0)),
+            },
+        ),
+        (
+            "{ bce_with_logits = { pos_weight = [1, 0.5] } }",
+            Loss::BceWithLogits {
+                pos_weight: Some(PosWeight::Each(vec![1.0, 0.5])),
+            },
+        ),
+        ("{ cross_entropy = {} }", Loss::CROSS_ENTROPY),
+        (
+            "{ cross_entropy = { class_weights = [0, 2] } }",
+            Loss::CrossEntropy(CrossEntropy {
+                class_weights: Some(ClassWeights::Given(vec![0.0, 2.0])),
+                ..CrossEntropy::default()
+            }),
+        ),
+    ] {
+        assert_eq!(loss_of(text), loss, "{text}");
+    }
 }

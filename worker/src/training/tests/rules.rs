@@ -101,7 +101,8 @@ fn a_checkpoint_is_evaluated_on_its_averages_once_there_are_some() {
     let depot: Arc<dyn Depot> = kept.clone();
     for row in &rows {
         let checkpoint = kept.checkpoint(row.step);
-        let evaluation = evaluate(&checkpoint, &depot, None, 1).expect("it can be evaluated");
+        let evaluation =
+            evaluate(&checkpoint, &depot, None, 1, false).expect("it can be evaluated");
         assert_eq!(evaluation.loss, row.validation_loss, "step {}", row.step);
     }
     let sections: Vec<(String, u64)> = kept
