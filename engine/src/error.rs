@@ -64,6 +64,14 @@ pub enum Error {
         /// Classes of the plan.
         classes: usize,
     },
+    /// A tensor without the dimension.
+    #[error("there is no dimension {dimension}: the tensor has {dimensions}, counted from 0")]
+    Dimension {
+        /// The dimension asked for, from 0.
+        dimension: usize,
+        /// Dimensions of the tensor.
+        dimensions: usize,
+    },
     /// There is no such slot.
     #[error("there is no slot {slot}: the plan has {slots}")]
     Slot {

@@ -13,6 +13,7 @@ mod backend;
 mod batch;
 #[allow(unsafe_code)]
 mod cpu;
+mod dimension;
 mod engine;
 mod error;
 mod float;
@@ -27,6 +28,7 @@ mod tally;
 
 pub use batch::{Batch, Moment, Samples, Targets};
 pub use cpu::{Layout, device_class, product_seconds};
+pub use dimension::Dimension;
 pub use engine::apply::{StepResult, Update};
 pub use engine::faults::Fault;
 pub use engine::{Engine, Times};

@@ -51,7 +51,8 @@ fn the_kinds_of_memory_are_exact_and_add_up_to_the_total() {
     let words = 4 * plan.parameter_count as u64;
     assert_eq!(kinds.parameters, words);
     assert_eq!(kinds.optimizer, words, "one momentum");
-    assert_eq!(kinds.gradients, (plan.slots as u64 + 1) * plan.record_bytes);
+    let records = (plan.slots as u64 + 1) * plan.record_bytes;
+    assert_eq!(kinds.gradients, records + plan.tail.bytes() as u64);
     assert_eq!(kinds.data, 12_345);
     assert_eq!(kinds.total(), plan.memory.total);
     assert!(kinds.workspace > 0 && kinds.activations > 0);
@@ -61,7 +62,8 @@ fn the_kinds_of_memory_are_exact_and_add_up_to_the_total() {
     })
     .unwrap();
     let kinds = plan.memory.kinds;
-    assert_eq!((kinds.gradients, kinds.optimizer), (0, 0));
+    let sums = plan.tail.bytes() as u64;
+    assert_eq!((kinds.gradients, kinds.optimizer), (sums, 0));
     assert_eq!(kinds.total(), plan.memory.total);
 }
 

@@ -10,6 +10,7 @@ use spec::model::{Activation, Gelu};
 use crate::backend::{Backend, View};
 use crate::cpu::arena::Arena;
 use crate::cpu::device::Cpu;
+use crate::dimension::Dimension;
 use crate::float::Float;
 use crate::pool::Pool;
 use crate::reference::device::Reference;
@@ -108,6 +109,10 @@ fn assert_close<T: Float>(what: &str, x: &[f64], got: &[T], expected: &[f64], to
     }
 }
 
+/// Functions over a dimension, and their gradients.
+type Apply<T> = fn(&Dimension, &[T], &mut [T]);
+type Derive<T> = fn(&Dimension, &[T], &[T], &mut [T]);
+
 /// `pytorch`: what PyTorch's own f32 gives, to be compared with apart from f64.
 fn agrees<T: Float>(device: &mut dyn Backend, tolerance: f64, pytorch: Option<&[u8]>) {
     let exact = file("activations_f64.safetensors");
@@ -152,6 +157,59 @@ fn agrees<T: Float>(device: &mut dyn Backend, tolerance: f64, pytorch: Option<&[
         let key = format!("matrix.{name}.grad");
         assert_close(&key, &x, &gradient, &tensor(&exact, &key), tolerance);
     }
+    // Over either dimension, as functions of slices.
+    for (name, dimension, apply, derive) in [
+        (
+            "softmax",
+            1,
+            Dimension::softmax::<T> as Apply<T>,
+            Dimension::softmax_backward::<T> as Derive<T>,
+        ),
+        (
+            "softmax_dim0",
+            0,
+            Dimension::softmax,
+            Dimension::softmax_backward,
+        ),
+        (
+            "log_softmax",
+            1,
+            Dimension::log_softmax,
+            Dimension::log_softmax_backward,
+        ),
+    ] {
+        let over = Dimension::of(&[6, 9], dimension).unwrap();
+        let [mut y, mut gradient] = [(); 2].map(|()| vec![T::ZERO; narrow.len()]);
+        apply(&over, &narrow, &mut y);
+        derive(&over, &y, &up, &mut gradient);
+        for (what, got) in [("y", y), ("grad", gradient)] {
+            let key = format!("matrix.{name}.{what}");
+            assert_close(&key, &x, &got, &tensor(&exact, &key), tolerance);
+        }
+    }
+    let over = Dimension::of(&[6, 9], 1).unwrap();
+    let mut y = vec![T::ZERO; 6];
+    over.logsumexp(&narrow, &mut y);
+    let key = "matrix.logsumexp.y";
+    assert_close(key, &x[..6], &y, &tensor(&exact, key), tolerance);
+    let first: Vec<T> = up.iter().step_by(9).copied().collect();
+    let mut gradient = vec![T::ZERO; narrow.len()];
+    over.logsumexp_backward(&narrow, [&y, &first], &mut gradient);
+    let key = "matrix.logsumexp.grad";
+    assert_close(key, &x, &gradient, &tensor(&exact, key), tolerance);
+    // Nothing in the file is left out.
+    let mut known = vec!["x".to_string(), "matrix.x".into(), "matrix.upstream".into()];
+    known.extend(["relu.y".to_string(), "relu.grad".into()]);
+    let matrix = ["softmax", "log_softmax", "softmax_dim0", "logsumexp"];
+    let names = ACTIVATIONS.iter().map(|(name, _)| name.to_string());
+    for name in names.chain(matrix.map(|name| format!("matrix.{name}"))) {
+        known.extend([format!("{name}.y"), format!("{name}.grad")]);
+    }
+    let file = SafeTensors::deserialize(&exact).expect("a safetensors file");
+    let mut names: Vec<String> = file.names().iter().map(|name| name.to_string()).collect();
+    names.sort();
+    known.sort();
+    assert_eq!(names, known);
 }
 
 #[test]
