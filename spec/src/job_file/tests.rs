@@ -3,6 +3,7 @@
 mod groups;
 mod jobs;
 mod layers;
+mod losses;
 mod mistakes;
 mod models;
 mod overrides;

@@ -6,7 +6,7 @@ use crate::job::{
     Training, Validate, Validation,
 };
 use crate::job_file::{layer_positions, parse, parse_split, render};
-use crate::loss::{ClassWeights, CrossEntropy, Loss, PosWeight};
+use crate::loss::{ClassWeights, CrossEntropy, Loss};
 use crate::metric::Metric;
 use crate::model::{Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
 use crate::monitor::{EarlyStopping, Monitor};
@@ -397,46 +397,4 @@ fn the_canonical_text_of_a_job_says_everything() {
     [checkpoint]
     keep_last = 3
     "#);
-}
-
-#[test]
-fn losses_are_read_with_their_values_and_written_back() {
-    let loss_of = |text: &str| {
-        let job = parse(&format!("{SMALL}loss = {text}\n"));
-        let job = job.unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        assert_eq!(parse(&render(&job)).as_ref(), Ok(&job), "{text}");
-        job.training.loss
-    };
-    for (text, loss) in [
-        ("\"mse\"", Loss::Mse),
-        ("{ l1 = {} }", Loss::L1),
-        ("\"huber\"", Loss::Huber { delta: 1.0 }),
-        ("{ huber = { delta = 2 } }", Loss::Huber { delta: 2.0 }),
-        (
-            "\"bce_with_logits\"",
-            Loss::BceWithLogits { pos_weight: None },
-        ),
-        (
-            "{ bce_with_logits = { pos_weight = 3 } }",
-            Loss::BceWithLogits {
-                pos_weight: Some(PosWeight::All(3.0)),
-            },
-        ),
-        (
-            "{ bce_with_logits = { pos_weight = [1, 0.5] } }",
-            Loss::BceWithLogits {
-                pos_weight: Some(PosWeight::Each(vec![1.0, 0.5])),
-            },
-        ),
-        ("{ cross_entropy = {} }", Loss::CROSS_ENTROPY),
-        (
-            "{ cross_entropy = { class_weights = [0, 2] } }",
-            Loss::CrossEntropy(CrossEntropy {
-                class_weights: Some(ClassWeights::Given(vec![0.0, 2.0])),
-                ..CrossEntropy::default()
-            }),
-        ),
-    ] {
-        assert_eq!(loss_of(text), loss, "{text}");
-    }
 }
