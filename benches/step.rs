@@ -1,5 +1,5 @@
 //! Samples per second of whole training steps: `cargo bench -p engine --bench step`. Arguments choose networks by part of
-//! their name and threads by number.
+//! their name and threads by number. CPU MS is the processor time of a step, the least of all rounds.
 
 use std::time::Instant;
 
@@ -212,7 +212,7 @@ fn main() {
         .collect();
     println!("{}", engine::device_class());
     println!(
-        "NETWORK             THREADS  SAMPLES/S  STEP MS  FORWARD MS  BACKWARD MS  UPDATE MS  LOSS AFTER 20"
+        "NETWORK             THREADS  SAMPLES/S  STEP MS  FORWARD MS  BACKWARD MS  UPDATE MS  CPU MS  LOSS AFTER 20"
     );
     for network in networks() {
         if !names.is_empty() && !names.iter().any(|name| network.name.contains(*name)) {
@@ -234,6 +234,7 @@ fn main() {
             }
             for _ in 0..ROUNDS {
                 let (started, mut steps, mut parts) = (Instant::now(), 0, [0.0; 3]);
+                let worked = processor_ms();
                 while started.elapsed().as_secs_f64() < SECONDS {
                     let (_, times) = step(&mut engine, &x, &labels);
                     parts
@@ -243,21 +244,36 @@ fn main() {
                     steps += 1;
                 }
                 let seconds = started.elapsed().as_secs_f64() / f64::from(steps);
-                rows.push([seconds, parts[0], parts[1], parts[2]].map(|time| time * 1e3));
-                rows.last_mut().expect("a row")[1..]
+                let worked = (processor_ms() - worked) / f64::from(steps);
+                let [forward, backward, update] = parts.map(|time| time * 1e3);
+                rows.push([seconds * 1e3, forward, backward, update, worked]);
+                rows.last_mut().expect("a row")[1..4]
                     .iter_mut()
                     .for_each(|part| *part /= f64::from(steps));
             }
             rows.sort_by(|a, b| a[0].total_cmp(&b[0]));
-            let [step, forward, backward, update] = rows[ROUNDS / 2];
+            let worked = rows.iter().map(|row| row[4]).fold(f64::INFINITY, f64::min);
+            let [step, forward, backward, update, _] = rows[ROUNDS / 2];
             let rate = network.batch as f64 / step * 1e3;
             println!(
-                "{:<18}  {threads:>7}  {rate:>9.0}  {step:>7.3}  {forward:>10.3}  {backward:>11.3}  {update:>9.3}  {:>13.5}",
+                "{:<18}  {threads:>7}  {rate:>9.0}  {step:>7.3}  {forward:>10.3}  {backward:>11.3}  {update:>9.3}  {worked:>6.2}  {:>13.5}",
                 network.name,
                 loss.unwrap_or(f64::NAN),
             );
         }
     }
+}
+
+/// Processor time of all threads so far, where the kernel tells it: what a busy machine disturbs least.
+fn processor_ms() -> f64 {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
+        return f64::NAN;
+    };
+    let of = |task: std::io::Result<std::fs::DirEntry>| -> Option<f64> {
+        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    };
+    tasks.filter_map(of).sum::<f64>() / 1e6
 }
 
 /// One step as a rank takes it, the digest included: its loss, and the seconds of its parts.

@@ -22,6 +22,7 @@ mod wide_loss;
 mod wide_norm;
 mod wide_update;
 mod window;
+mod winograd;
 
 pub use class::device_class;
 pub use measure::{Layout, product_seconds};

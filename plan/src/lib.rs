@@ -23,6 +23,7 @@ mod resolve;
 mod stage;
 mod tail;
 mod window;
+mod winograd;
 
 #[cfg(test)]
 mod tests;
@@ -42,3 +43,4 @@ pub use resolve::Layer;
 pub use stage::{Dense, Stage, StageKind, Window};
 pub use tail::{ByClass, Tail};
 pub use window::{TILE, Unfolded, WindowWork};
+pub use winograd::{WINOGRAD_INPUTS, WINOGRAD_OUTPUTS, WINOGRAD_POINTS, Winograd};

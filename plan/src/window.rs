@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use crate::op::Conv2d;
+use crate::winograd::Winograd;
 
 /// Words that a kernel may read or write past a row: rows are rounded up to it.
 pub const TILE: usize = 32;
@@ -88,6 +89,8 @@ pub struct WindowWork {
     pub forward: Unfolded,
     /// The right side of the product for the gradient of the input, where that is needed.
     pub backward: Option<Unfolded>,
+    /// The cut into tiles, where that pays; then neither right side is made.
+    pub winograd: Option<Winograd>,
     /// Samples whose weight gradients are summed before the blocks are: a function of the shapes alone.
     pub block: usize,
     /// Blocks of a full microbatch.
@@ -138,6 +141,14 @@ impl WindowWork {
             .min(8)
             .min((BLOCK_WORDS / sample).max(1))
             .max(samples.div_ceil(most_blocks));
+        let winograd = Winograd::new(conv, samples.div_ceil(8).min(8));
+        let block = match winograd {
+            Some(_) => samples
+                .div_ceil(8)
+                .min(8)
+                .max(samples.div_ceil(most_blocks)),
+            None => block,
+        };
         let blocks = samples.div_ceil(block);
         let spread = match &backward {
             Some(spread) => spread
@@ -145,18 +156,28 @@ impl WindowWork {
                 .checked_add(product(&[conv.channels, spread.leading])?)?,
             None => 0,
         };
-        let backward_lane = product(&[block, sample])?.checked_add(spread)?;
-        let forward_packed = weights.checked_next_multiple_of(TILE)?;
+        let (forward_lane, backward_lane, forward_packed) = match winograd {
+            Some(winograd) => (
+                winograd.forward_lane(conv)?,
+                winograd.backward_lane(conv)?,
+                winograd.weight_words(),
+            ),
+            None => (
+                sample,
+                product(&[block, sample])?.checked_add(spread)?,
+                weights.checked_next_multiple_of(TILE)?,
+            ),
+        };
         let backward_packed = if input_gradient { forward_packed } else { 0 };
         let sums = if norm { 2 * conv.filters } else { 0 };
-        let norms = product(&[samples, sums])?;
+        let norms = product(&[samples, sums])?.checked_next_multiple_of(TILE)?;
         let total = |shared: usize, lane: usize| {
             product(&[threads, lane])?
                 .checked_add(shared)?
                 .checked_add(norms)
         };
         Some(WindowWork {
-            forward_words: total(forward_packed, sample)?,
+            forward_words: total(forward_packed, forward_lane)?,
             backward_words: total(
                 product(&[blocks, partial])?.checked_add(backward_packed)?,
                 backward_lane,
@@ -164,14 +185,22 @@ impl WindowWork {
             sums,
             forward,
             backward,
+            winograd,
             block,
             blocks,
-            forward_lane: sample,
+            forward_lane,
             backward_lane,
             forward_packed,
             backward_packed,
             partial,
         })
+    }
+}
+
+impl WindowWork {
+    /// Words of the sums of so many samples over the channels of the norm, rounded up.
+    pub fn sum_words(&self, samples: usize) -> usize {
+        (samples * self.sums).next_multiple_of(TILE)
     }
 }
 

@@ -3,10 +3,12 @@
 //! there are two such passes each way: its sums lie between them.
 
 mod products;
+mod tiles;
 
 use plan::Window;
 
 use crate::backend::{View, WindowBackward, WindowForward};
+use crate::cpu::convolution::tiles::Tiled;
 use crate::cpu::device::Cpu;
 use crate::cpu::layout::{Pitches, compact};
 use crate::cpu::normed::{
@@ -49,9 +51,7 @@ pub(crate) fn forward(cpu: &mut Cpu, window: &Window, samples: usize, at: Window
     let (x, weight, bias) = (&*x, &*weight, &*bias);
     let keeps = !convolved.is_empty();
     let (packed, rest) = scratch.split_at_mut(work.forward_packed);
-    let (sums, lanes) = rest.split_at_mut(samples * work.sums);
-    let product = products::Forward::new(arch, conv, &work.forward, weight, packed);
-    let pitches = Pitches::of(&work.forward);
+    let (sums, lanes) = rest.split_at_mut(work.sum_words(samples));
     let outputs = y.len() / samples.max(1);
     let full = conv.outputs();
     let index_bytes = window.pool.as_ref().map_or(0, |pool| pool.index_bytes());
@@ -73,22 +73,8 @@ pub(crate) fn forward(cpu: &mut Cpu, window: &Window, samples: usize, at: Window
     };
     // SAFETY: each sample has its own part.
     let kept = |sample: usize| unsafe { convolved.part(sample * full..(sample + 1) * full) };
-    pool.for_each(samples, |thread, sample| {
-        let x = &x[sample * conv.inputs()..(sample + 1) * conv.inputs()];
-        let relu = window.relu && window.norm.is_none();
-        let flat = product.run(x, bias, relu, lane_of(thread));
-        if keeps {
-            let convolved = kept(sample);
-            compact(flat, pitches, conv.output, convolved);
-            // SAFETY: each sample has its own sums.
-            let sums = unsafe { sums.part(sample * work.sums..(sample + 1) * work.sums) };
-            arch.dispatch(SampleSums {
-                plane: full / conv.filters,
-                x: convolved,
-                sums,
-            });
-            return;
-        }
+    // What comes behind the convolution, of one sample.
+    let finish = |sample: usize, pitches: Pitches, flat: &mut [f32]| {
         if let Some(norm) = &window.norm {
             arch.dispatch(NormaliseFlat {
                 normal: Normal::new(norm, &*statistics, weights, biases),
@@ -110,7 +96,56 @@ pub(crate) fn forward(cpu: &mut Cpu, window: &Window, samples: usize, at: Window
             }),
             None => compact(flat, pitches, conv.output, y),
         }
-    });
+    };
+    let sum = |sample: usize| {
+        // SAFETY: each sample has its own sums.
+        let sums = unsafe { sums.part(sample * work.sums..(sample + 1) * work.sums) };
+        arch.dispatch(SampleSums {
+            plane: full / conv.filters,
+            x: kept(sample),
+            sums,
+        });
+    };
+    let relu = window.relu && window.norm.is_none();
+    if let Some(cut) = &work.winograd {
+        let tiled = Tiled::forward(arch, pool, conv, cut, weight, packed);
+        pool.for_each(samples.div_ceil(cut.group), |thread, group| {
+            let members = group * cut.group..samples.min((group + 1) * cut.group);
+            let (lane, own) = lane_of(thread).split_at_mut(work.forward_lane - cut.group * full);
+            let range = members.start * full..members.end * full;
+            // SAFETY: each group has its own samples.
+            let out = unsafe {
+                if keeps {
+                    convolved.part(range)
+                } else if window.norm.is_none() && window.pool.is_none() {
+                    y.part(range)
+                } else {
+                    own
+                }
+            };
+            tiled.run(members.clone(), x, bias, relu, lane, out);
+            if keeps {
+                members.for_each(sum);
+            } else if window.norm.is_some() || window.pool.is_some() {
+                for (sample, flat) in members.zip(out.chunks_exact_mut(full)) {
+                    finish(sample, Pitches::dense(conv.output), flat);
+                }
+            }
+        });
+    } else {
+        let product = products::Forward::new(arch, conv, &work.forward, weight, packed);
+        let pitches = Pitches::of(&work.forward);
+        pool.for_each(samples, |thread, sample| {
+            let x = &x[sample * conv.inputs()..(sample + 1) * conv.inputs()];
+            let flat = product.run(x, bias, relu, lane_of(thread));
+            if keeps {
+                compact(flat, pitches, conv.output, kept(sample));
+                sum(sample);
+            } else {
+                finish(sample, pitches, flat);
+            }
+        });
+    }
     let Some(norm) = window.norm.as_ref().filter(|_| keeps) else {
         return;
     };
@@ -129,6 +164,12 @@ pub(crate) fn forward(cpu: &mut Cpu, window: &Window, samples: usize, at: Window
             indices,
         });
     });
+}
+
+/// How a backward pass goes.
+enum Route<'a> {
+    Tiled(Tiled<'a>),
+    Product(products::Backward<'a>),
 }
 
 /// The undo.
@@ -175,7 +216,7 @@ pub(crate) fn backward(cpu: &mut Cpu, window: &Window, samples: usize, at: Windo
     let index_bytes = window.pool.as_ref().map_or(0, |pool| pool.index_bytes());
     let (partials, rest) = scratch.split_at_mut(work.blocks * work.partial);
     let (packed, rest) = rest.split_at_mut(work.backward_packed);
-    let (sums, lanes) = rest.split_at_mut(samples * work.sums);
+    let (sums, lanes) = rest.split_at_mut(work.sum_words(samples));
     let dy = Shared::new(dy);
     // SAFETY: each sample has its own gradient, and one slice of it is alive at a time.
     let gradient = |sample: usize| unsafe { dy.part(sample * outputs..(sample + 1) * outputs) };
@@ -238,7 +279,10 @@ pub(crate) fn backward(cpu: &mut Cpu, window: &Window, samples: usize, at: Windo
             sums,
         });
     };
-    let product = products::Backward::new(arch, window, weight, packed);
+    let route = match &work.winograd {
+        Some(cut) => Route::Tiled(Tiled::backward(arch, pool, conv, cut, weight, packed)),
+        None => Route::Product(products::Backward::new(arch, window, weight, packed)),
+    };
     let blocks = samples.div_ceil(work.block);
     let weight_words = dw.len();
     let [partials, lanes, dx] = [partials, lanes, dx].map(Shared::new);
@@ -255,7 +299,11 @@ pub(crate) fn backward(cpu: &mut Cpu, window: &Window, samples: usize, at: Windo
         };
         let (dw, db) = partial.split_at_mut(weight_words);
         db.fill(0.0);
-        product.run(members, x, &undo, lane, dw, &mut db[..conv.filters], dx);
+        let db = &mut db[..conv.filters];
+        match &route {
+            Route::Tiled(tiled) => tiled.undo(members, x, &undo, lane, dw, db, dx),
+            Route::Product(product) => product.run(members, x, &undo, lane, dw, db, dx),
+        }
     });
     dw.fill(0.0);
     db.fill(0.0);

@@ -65,6 +65,21 @@ impl Line {
     fn at(self, x: f32) -> f32 {
         (x - self.mean) * self.factor + self.bias
     }
+
+    #[inline(always)]
+    fn write(self, relu: bool, from: &[f32], to: &mut [f32]) {
+        if relu {
+            for (to, &x) in to.iter_mut().zip(from) {
+                let y = self.at(x);
+                // A comparison, not a maximum: NaN stays.
+                *to = if y < 0.0 { 0.0 } else { y };
+            }
+        } else {
+            for (to, &x) in to.iter_mut().zip(from) {
+                *to = self.at(x);
+            }
+        }
+    }
 }
 
 /// Each channel's mean over one sample, and its squares without that mean, summed.
@@ -82,9 +97,19 @@ impl WithSimd for SampleSums<'_> {
         let (means, squares) = self.sums.split_at_mut(self.sums.len() / 2);
         let sums = means.iter_mut().zip(squares);
         for (x, (mean, square)) in self.x.chunks_exact(self.plane).zip(sums) {
-            let of_sample = total(x, x, |x, _| x) / self.plane as f32;
+            let of_sample = total(
+                x,
+                x,
+                #[inline(always)]
+                |x, _| x,
+            ) / self.plane as f32;
             *mean = of_sample;
-            *square = total(x, x, |x, _| (x - of_sample) * (x - of_sample));
+            *square = total(
+                x,
+                x,
+                #[inline(always)]
+                |x, _| (x - of_sample) * (x - of_sample),
+            );
         }
     }
 }
@@ -154,30 +179,16 @@ impl WithSimd for Finish<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
         let plane = self.normal.norm.plane;
-        let write = |channel: usize, from: &[f32], to: &mut [f32]| {
-            let line = self.normal.of(channel);
-            if self.window.relu {
-                for (to, &x) in to.iter_mut().zip(from) {
-                    let y = line.at(x);
-                    // A comparison, not a maximum: NaN stays.
-                    *to = if y < 0.0 { 0.0 } else { y };
-                }
-            } else {
-                for (to, &x) in to.iter_mut().zip(from) {
-                    *to = line.at(x);
-                }
-            }
-        };
         let planes = self.convolved.chunks_exact(plane).enumerate();
         match &self.window.pool {
             None => {
                 for ((channel, from), to) in planes.zip(self.y.chunks_exact_mut(plane)) {
-                    write(channel, from, to);
+                    self.normal.of(channel).write(self.window.relu, from, to);
                 }
             }
             Some(pool) => {
                 for ((channel, from), to) in planes.zip(self.scratch.chunks_exact_mut(plane)) {
-                    write(channel, from, to);
+                    self.normal.of(channel).write(self.window.relu, from, to);
                 }
                 let scratch = &mut self.scratch[..self.convolved.len()];
                 let pitches = Pitches::dense(self.window.conv.output);
@@ -277,8 +288,18 @@ fn mask_and_sum(relu: bool, line: Line, x: &[f32], dy: &mut [f32], sums: &mut [f
             *dy = if line.at(x) <= 0.0 { 0.0 } else { *dy };
         }
     }
-    sums[0] += total(dy, x, |dy, x| dy * (x - line.mean));
-    sums[1] += total(dy, dy, |dy, _| dy);
+    sums[0] += total(
+        dy,
+        x,
+        #[inline(always)]
+        |dy, x| dy * (x - line.mean),
+    );
+    sums[1] += total(
+        dy,
+        dy,
+        #[inline(always)]
+        |dy, _| dy,
+    );
 }
 
 /// Gradients of weights and biases from each sample's sums.
@@ -293,6 +314,24 @@ pub(crate) fn fold_gradients(normal: &Normal, sums: &[f32], dw: &mut [f32], db: 
     }
     for (channel, dw) in dw.iter_mut().enumerate() {
         *dw *= normal.inverse(channel);
+    }
+}
+
+/// `g = factor · (g - less - (x - mean) · slope)`
+struct Undo {
+    mean: f32,
+    factor: f32,
+    less: f32,
+    slope: f32,
+}
+
+impl Undo {
+    #[inline(always)]
+    fn run(&self, gradient: &mut [f32], x: &[f32]) {
+        for (gradient, &x) in gradient.iter_mut().zip(x) {
+            let less = self.less + (x - self.mean) * self.slope;
+            *gradient = self.factor * (*gradient - less);
+        }
     }
 }
 
@@ -321,16 +360,17 @@ impl WithSimd for NormGradient<'_> {
             let Line { mean, factor, .. } = self.normal.of(channel);
             let less = self.db[channel] / self.count;
             let slope = self.normal.inverse(channel) * (self.dw[channel] / self.count);
-            let undo = |flat: &mut [f32], x: &[f32]| {
-                for (gradient, &x) in flat.iter_mut().zip(x) {
-                    *gradient = factor * (*gradient - (less + (x - mean) * slope));
-                }
+            let undo = Undo {
+                mean,
+                factor,
+                less,
+                slope,
             };
             if self.pitches.row == width {
-                undo(flat, x);
+                undo.run(flat, x);
             } else {
                 for (flat, x) in flat.chunks_mut(self.pitches.row).zip(x.chunks_exact(width)) {
-                    undo(flat, x);
+                    undo.run(flat, x);
                 }
             }
         }

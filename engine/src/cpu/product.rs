@@ -39,12 +39,12 @@ impl Steps {
     }
 }
 
-fn registers<S: Simd>() -> usize {
+pub(crate) fn registers<S: Simd>() -> usize {
     usize::from(S::F32_LANES < 16)
 }
 
 /// `most` or fewer per part, parts as equal as can be.
-fn share(count: usize, most: usize) -> usize {
+pub(crate) fn share(count: usize, most: usize) -> usize {
     count.div_ceil(count.div_ceil(most).max(1)).max(1)
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn pack(
 /// # Safety
 /// A whole vector lies behind `start`.
 #[inline(always)]
-unsafe fn load<S: Simd>(start: *const f32) -> S::f32s {
+pub(crate) unsafe fn load<S: Simd>(start: *const f32) -> S::f32s {
     // SAFETY: see above; any bits are numbers.
     unsafe { start.cast::<S::f32s>().read_unaligned() }
 }
