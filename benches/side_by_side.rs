@@ -7,7 +7,7 @@ use std::io::BufRead;
 use std::time::Instant;
 
 use engine::{Batch, Engine};
-use plan::{Mode, Plan, Request, Rules, plan};
+use plan::{Mode, Per, Plan, Request, Rules, plan};
 use safetensors::SafeTensors;
 use serde_json::json;
 use spec::{Job, Shape};
@@ -66,8 +66,9 @@ impl Bench {
     fn new(job: &Job, input: Shape, classes: usize, threads: usize, file: &str) -> Bench {
         let request = Request {
             model: &job.model,
-            input,
+            input: input.into(),
             classes,
+            per: Per::Sample,
             microbatch: job.microbatch_size(),
             microbatches: job.training.microbatches,
             objective: (&job.training).into(),

@@ -3,12 +3,13 @@
 
 use std::time::Instant;
 
-use engine::{Batch, Engine};
-use plan::{Mode, Objective, Request, Rules, plan};
+use engine::{Batch, Engine, Moment, Samples, Targets};
+use plan::{Mode, Objective, Per, Request, Rules, Signal, plan};
 use spec::Shape;
 use spec::job::Optimizer;
 use spec::model::{BatchNorm, Conv2d, Layer, LayerKind, Linear, MaxPool2d, Model, Pair, Size};
 use spec::random::{Purpose, Stream};
+use spec::recurrent::{Cell, Embedding, Output, Recurrent};
 
 /// Seconds that each measurement runs, and how many are taken: the median counts.
 const SECONDS: f64 = 0.5;
@@ -41,23 +42,107 @@ fn norm() -> LayerKind {
 }
 
 fn linear(units: Size) -> LayerKind {
-    LayerKind::Linear(Linear { units, bias: true })
+    LayerKind::Linear(Linear {
+        units,
+        bias: true,
+        tied: None,
+    })
+}
+
+fn embedding(size: u32) -> LayerKind {
+    LayerKind::Embedding(Embedding {
+        size,
+        padding_index: None,
+    })
+}
+
+fn lstm(hidden: u32, layers: u32) -> LayerKind {
+    LayerKind::Recurrent(Recurrent {
+        cell: Cell::Lstm,
+        hidden,
+        layers,
+        bidirectional: false,
+        dropout: 0.0,
+        output: Output::All,
+        bias: true,
+    })
 }
 
 struct Network {
     name: &'static str,
+    /// The shape of a sample; `[1]` for tokens.
     input: Vec<usize>,
+    /// Tokens there are, and those of a sample, each with the next one as its target.
+    tokens: Option<[usize; 2]>,
     batch: usize,
     optimizer: Optimizer,
     layers: Vec<LayerKind>,
 }
 
+impl Network {
+    fn classes(&self) -> usize {
+        self.tokens.map_or(10, |[vocabulary, _]| vocabulary)
+    }
+}
+
+/// A microbatch.
+struct Given {
+    x: Vec<f32>,
+    tokens: Vec<u32>,
+    lengths: Vec<u32>,
+    labels: Vec<u32>,
+}
+
+impl Given {
+    fn draw(network: &Network) -> Given {
+        let mut stream = Stream::new(1, Purpose::RowOrder, 0);
+        let [vocabulary, steps] = network.tokens.unwrap_or([1, 1]);
+        let values = match network.tokens {
+            None => network.batch * network.input.iter().product::<usize>(),
+            Some(_) => 0,
+        };
+        let x = (0..values).map(|_| (2.0 * stream.next_f64() - 1.0) as f32);
+        let x = x.collect();
+        let mut draw = |count: usize, below: usize| -> Vec<u32> {
+            let below = below as u64;
+            (0..count).map(|_| stream.below(below) as u32).collect()
+        };
+        Given {
+            x,
+            tokens: draw(network.batch * steps, vocabulary),
+            lengths: vec![steps as u32; network.batch],
+            labels: draw(network.batch * steps, network.classes()),
+        }
+    }
+
+    fn batch(&self, network: &Network) -> Batch<'_, f32> {
+        let samples = match network.tokens {
+            None => Samples::Values(&self.x),
+            Some(_) => Samples::Tokens {
+                ids: &self.tokens,
+                lengths: &self.lengths,
+            },
+        };
+        Batch {
+            samples,
+            targets: Targets::Classes(&self.labels),
+            moment: Moment::default(),
+        }
+    }
+}
+
 fn networks() -> Vec<Network> {
     use LayerKind::{Flatten, Relu};
-    use Size::{Classes, Count};
+    use Size::{Classes, Count, Vocabulary};
     let sgd = Optimizer::Sgd {
         lr: 0.01,
         momentum: 0.9,
+        nesterov: false,
+        weight_decay: 0.0,
+    };
+    let plain_sgd = Optimizer::Sgd {
+        lr: 0.01,
+        momentum: 0.0,
         nesterov: false,
         weight_decay: 0.0,
     };
@@ -71,6 +156,7 @@ fn networks() -> Vec<Network> {
         Network {
             name: "simple-cnn",
             input: vec![3, 32, 32],
+            tokens: None,
             batch: 64,
             optimizer: sgd,
             layers: vec![
@@ -86,6 +172,7 @@ fn networks() -> Vec<Network> {
         Network {
             name: "fashion-cnn",
             input: vec![1, 28, 28],
+            tokens: None,
             batch: 64,
             optimizer: sgd,
             layers: vec![
@@ -108,6 +195,7 @@ fn networks() -> Vec<Network> {
         Network {
             name: "norm-fashion-cnn",
             input: vec![1, 28, 28],
+            tokens: None,
             batch: 64,
             optimizer: sgd,
             layers: vec![
@@ -134,6 +222,7 @@ fn networks() -> Vec<Network> {
         Network {
             name: "small-fashion-cnn",
             input: vec![1, 28, 28],
+            tokens: None,
             batch: 64,
             optimizer: sgd,
             layers: vec![
@@ -152,6 +241,7 @@ fn networks() -> Vec<Network> {
         Network {
             name: "mlp",
             input: vec![784],
+            tokens: None,
             batch: 128,
             optimizer: adam,
             layers: vec![
@@ -161,6 +251,22 @@ fn networks() -> Vec<Network> {
                 Relu,
                 linear(Classes),
             ],
+        },
+        Network {
+            name: "char-lstm",
+            input: vec![1],
+            tokens: Some([65, 64]),
+            batch: 64,
+            optimizer: adam,
+            layers: vec![embedding(64), lstm(256, 1), linear(Vocabulary)],
+        },
+        Network {
+            name: "word-lstm",
+            input: vec![1],
+            tokens: Some([10_000, 35]),
+            batch: 20,
+            optimizer: plain_sgd,
+            layers: vec![embedding(200), lstm(200, 2), linear(Vocabulary)],
         },
     ]
 }
@@ -174,10 +280,18 @@ fn engine(network: &Network, threads: usize) -> Engine<f32> {
             kind: kind.clone(),
         })
         .collect();
+    let (input, per) = match network.tokens {
+        None => (
+            Shape::new(network.input.clone()).expect("a shape").into(),
+            Per::Sample,
+        ),
+        Some([vocabulary, steps]) => (Signal::tokens(vocabulary, steps), Per::Step),
+    };
     let request = Request {
         model: &Model { layers },
-        input: Shape::new(network.input.clone()).expect("a shape"),
-        classes: 10,
+        input,
+        classes: network.classes(),
+        per,
         microbatch: network.batch,
         microbatches: 1,
         objective: Objective::CROSS_ENTROPY,
@@ -218,25 +332,19 @@ fn main() {
         if !names.is_empty() && !names.iter().any(|name| network.name.contains(*name)) {
             continue;
         }
-        let mut stream = Stream::new(1, Purpose::RowOrder, 0);
-        let values = network.batch * network.input.iter().product::<usize>();
-        let x: Vec<f32> = (0..values)
-            .map(|_| (2.0 * stream.next_f64() - 1.0) as f32)
-            .collect();
-        let labels: Vec<u32> = (0..network.batch)
-            .map(|_| stream.below(10) as u32)
-            .collect();
+        let given = Given::draw(&network);
+        let batch = given.batch(&network);
         for &threads in &threads {
             let mut engine = engine(&network, threads);
             let (mut rows, mut loss) = (Vec::new(), None);
             for _ in 0..20 {
-                loss = step(&mut engine, &x, &labels).0;
+                loss = step(&mut engine, &batch).0;
             }
             for _ in 0..ROUNDS {
                 let (started, mut steps, mut parts) = (Instant::now(), 0, [0.0; 3]);
                 let worked = processor_ms();
                 while started.elapsed().as_secs_f64() < SECONDS {
-                    let (_, times) = step(&mut engine, &x, &labels);
+                    let (_, times) = step(&mut engine, &batch);
                     parts
                         .iter_mut()
                         .zip(times)
@@ -277,10 +385,8 @@ fn processor_ms() -> f64 {
 }
 
 /// One step as a rank takes it, the digest included: its loss, and the seconds of its parts.
-fn step(engine: &mut Engine<f32>, x: &[f32], labels: &[u32]) -> (Option<f64>, [f64; 3]) {
-    let times = engine
-        .train(&Batch::classified(x, labels), 0)
-        .expect("a microbatch that fits");
+fn step(engine: &mut Engine<f32>, batch: &Batch<'_, f32>) -> (Option<f64>, [f64; 3]) {
+    let times = engine.train(batch, 0).expect("a microbatch that fits");
     let started = Instant::now();
     engine.fold_alone(0);
     let result = engine.apply(0.01).expect("finite numbers");

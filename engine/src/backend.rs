@@ -2,25 +2,54 @@
 //! device's arena, placed by the plan, so that a layer is written once for all devices. Operands of one call do not
 //! overlap.
 
-use plan::{AvgPool2d, BatchNorm, Dense, GroupNorm, MaxPool2d, Softmax, Window};
+use plan::{
+    AvgPool2d, BatchNorm, Dense, Embedding, GroupNorm, MaxPool2d, OverTime, RecurrentStage,
+    Softmax, Window,
+};
 use spec::loss::Loss;
 use spec::model::Activation;
 
+use crate::packing::{Direction, Packing};
+
 pub(crate) use crate::operands::{
-    Adagrad, AdagradOperands, Adam, AdamOperands, BatchNormBackward, BatchNormForward, Gradient,
-    GroupNormBackward, GroupNormForward, LinearBackward, LinearForward, LossOperands, RmsProp,
-    RmsPropOperands, RowTargets, Sgd, SgdOperands, View, WindowBackward, WindowForward,
-    WindowNormBackward, WindowNormForward,
+    Adagrad, AdagradOperands, Adam, AdamOperands, BatchNormBackward, BatchNormForward,
+    EmbeddingBackward, Gradient, GroupNormBackward, GroupNormForward, LinearBackward,
+    LinearForward, LossOperands, RecurrentBackward, RecurrentForward, RecurrentInput,
+    RecurrentInputGradient, RecurrentKept, RecurrentWeights, RmsProp, RmsPropOperands, RowTargets,
+    Sgd, SgdOperands, View, WindowBackward, WindowForward, WindowNormBackward, WindowNormForward,
 };
 
 /// All families.
 pub(crate) trait Backend:
-    Memory + MatMul + Windows + Pointwise + Channel + RowWise + Reduce + Update + Send + Sync
+    Memory
+    + MatMul
+    + Windows
+    + Pointwise
+    + Channel
+    + RowWise
+    + Gather
+    + Sequences
+    + Reduce
+    + Update
+    + Send
+    + Sync
 {
 }
 
-impl<B: Memory + MatMul + Windows + Pointwise + Channel + RowWise + Reduce + Update + Send + Sync>
-    Backend for B
+impl<
+    B: Memory
+        + MatMul
+        + Windows
+        + Pointwise
+        + Channel
+        + RowWise
+        + Gather
+        + Sequences
+        + Reduce
+        + Update
+        + Send
+        + Sync,
+> Backend for B
 {
 }
 
@@ -154,6 +183,49 @@ pub(crate) trait RowWise {
 
     /// The gradient of each row from that of its softmax `y`, in place.
     fn softmax_backward(&mut self, softmax: &Softmax, y: View, gradient: View);
+}
+
+/// Rows that are looked up by number.
+pub(crate) trait Gather {
+    /// A row of the table for each token: `y: (rows, size)`.
+    fn embedding_forward(&mut self, embedding: &Embedding, tokens: &[u32], table: View, y: View);
+
+    /// The gradient of the table: for each token the sum of its rows' gradients, in the order of the rows.
+    fn embedding_backward(&mut self, embedding: &Embedding, tokens: &[u32], at: EmbeddingBackward);
+
+    /// One value for all steps of each sequence: `x: (rows, features)`, `y: (N, features)`.
+    fn over_time_forward(&mut self, over: &OverTime, packing: &Packing, x: View, y: View);
+
+    /// The undo; every row of the gradient is assigned. `x` where a maximum is sought.
+    fn over_time_backward(
+        &mut self,
+        over: &OverTime,
+        packing: &Packing,
+        x: Option<View>,
+        y_gradient: View,
+        x_gradient: View,
+    );
+}
+
+/// Recurrent layers over packed sequences, one direction of one layer at a time, from hidden states of 0.
+pub(crate) trait Sequences {
+    /// The hidden states of all steps; keeps gates and cells for the backward pass.
+    fn recurrent_forward(
+        &mut self,
+        stage: &RecurrentStage,
+        direction: Direction,
+        packing: &Packing,
+        at: RecurrentForward<'_>,
+    );
+
+    /// The gradients of weights and biases, and of the input where it is asked for. What was kept is spoilt.
+    fn recurrent_backward(
+        &mut self,
+        stage: &RecurrentStage,
+        direction: Direction,
+        packing: &Packing,
+        at: RecurrentBackward<'_>,
+    );
 }
 
 /// Sums over flat buffers, in fixed blocks whatever the number of threads.

@@ -16,12 +16,26 @@ pub struct Batch<'a, T> {
 pub enum Samples<'a, T> {
     /// Samples of one shape: `(N, sample)`.
     Values(&'a [T]),
+    /// Packed sequences of tokens: one a row.
+    Tokens {
+        /// Step after step, in each the samples that are that long, in their order.
+        ids: &'a [u32],
+        /// Steps of each sample, the longest first.
+        lengths: &'a [u32],
+    },
+    /// Packed sequences of values: `(rows, step)`.
+    Sequences {
+        /// Step after step, in each the samples that are that long, in their order.
+        values: &'a [T],
+        /// Steps of each sample, the longest first.
+        lengths: &'a [u32],
+    },
 }
 
 /// What is to come out.
 #[derive(Debug, Clone, Copy)]
 pub enum Targets<'a, T> {
-    /// A class for each row of the output.
+    /// A class for each row of the output: each sample, or each step of each in packed order.
     Classes(&'a [u32]),
     /// Values for each row of the output, as many as it has.
     Values(&'a [T]),

@@ -3,28 +3,29 @@
 pub(crate) mod apply;
 pub(crate) mod faults;
 mod fold;
+pub(crate) mod given;
 mod running;
 mod state;
+mod walk;
 
 use std::any::TypeId;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plan::{Mode, Plan, Stage, StageKind};
+use plan::{Mode, Plan};
 
 use crate::backend::{Backend, RowTargets, View};
-use crate::batch::{Batch, Samples, Targets};
+use crate::batch::{Batch, Samples};
 use crate::cpu::arena::Arena;
 use crate::cpu::device::Cpu;
+use crate::engine::given::Extent;
 use crate::error::Error;
 use crate::float::Float;
-use crate::layers::batch_norm::Pass;
+use crate::layers::batch_norm::{self, Pass};
+use crate::layers::loss;
 use crate::layers::views::Views;
-use crate::layers::{
-    activation, avg_pool2d, batch_norm, conv2d, group_norm, linear, loss, max_pool2d, relu,
-    residual, softmax,
-};
+use crate::packing::Packing;
 use crate::pool::Pool;
 use crate::reference::device::Reference;
 use crate::tally::{Sums, Tally};
@@ -34,6 +35,8 @@ pub struct Engine<T: Float> {
     pub(crate) views: Views,
     pub(crate) device: Box<dyn Backend>,
     pub(crate) pool: Arc<Pool>,
+    /// How the rows of the microbatch at hand lie, where it is of sequences.
+    pub(crate) packing: Packing,
     pub(crate) step: u64,
     pub(crate) number: PhantomData<T>,
 }
@@ -93,6 +96,7 @@ impl<T: Float> Engine<T> {
             loss::weigh(&views.plan.loss, weights)?;
         }
         Ok(Engine {
+            packing: Packing::new(views.plan.input.steps.unwrap_or(0)),
             views,
             device,
             pool,
@@ -113,21 +117,21 @@ impl<T: Float> Engine<T> {
     /// A plan without training; samples or targets that do not fit; no such slot. Nothing has changed then.
     pub fn train(&mut self, batch: &Batch<'_, T>, slot: usize) -> Result<Times, Error> {
         let record = self.slot(slot)?;
-        let samples = self.check(&batch.samples)?;
-        let targets = self.check_targets(&batch.targets, samples)?;
+        let given = self.check(&batch.samples)?;
+        let targets = self.check_targets(&batch.targets, given)?;
         let pool = Arc::clone(&self.pool);
         Ok(pool.enter(|| {
             let started = Instant::now();
-            self.forward(&batch.samples, samples, Pass::Train);
+            self.forward(&batch.samples, given, Pass::Train);
             let (_, offset) = self.views.record();
             let tail = View {
                 offset: record.offset + offset,
                 bytes: self.views.plan.tail.bytes(),
             };
-            self.judge(targets, samples, true, tail);
+            self.judge(targets, given, true, tail);
             let forward = started.elapsed();
-            self.backward(samples, slot);
-            self.leave_statistics(samples, slot);
+            self.backward(&batch.samples, given, slot);
+            self.leave_statistics(given.samples, slot);
             Times {
                 forward,
                 backward: started.elapsed() - forward,
@@ -140,12 +144,12 @@ impl<T: Float> Engine<T> {
     /// # Errors
     /// Samples or targets that do not fit.
     pub fn evaluate(&mut self, batch: &Batch<'_, T>) -> Result<Sums, Error> {
-        let samples = self.check(&batch.samples)?;
-        let targets = self.check_targets(&batch.targets, samples)?;
+        let given = self.check(&batch.samples)?;
+        let targets = self.check_targets(&batch.targets, given)?;
         let pool = Arc::clone(&self.pool);
         pool.enter(|| {
-            self.forward(&batch.samples, samples, Pass::Evaluate);
-            self.judge(targets, samples, false, self.evaluation());
+            self.forward(&batch.samples, given, Pass::Evaluate);
+            self.judge(targets, given, false, self.evaluation());
         });
         Ok(Tally::new(self.plan(), self.evaluated()).sums())
     }
@@ -163,157 +167,32 @@ impl<T: Float> Engine<T> {
     }
 
     /// Assigns the sums of the rows of the output to a tail.
-    fn judge(&mut self, targets: RowTargets<'_>, samples: usize, gradient: bool, tail: View) {
+    fn judge(&mut self, targets: RowTargets<'_>, given: Extent, gradient: bool, tail: View) {
         let (device, views) = (&mut *self.device, &self.views);
-        let rows = loss::judge(device, views, targets, samples, gradient);
-        let counts = loss::Counts { samples, tokens: 0 };
+        let count = given.targets(views.plan.per);
+        let rows = loss::judge(device, views, targets, count, gradient);
+        let counts = loss::Counts {
+            samples: given.samples,
+            tokens: views.plan.input.vocabulary.map_or(0, |_| given.rows),
+        };
         if let [rows, tail] = &mut device.many_mut(&[rows, tail])[..] {
             let (rows, tail) = (bytemuck::cast_slice(rows), bytemuck::cast_slice_mut(tail));
             loss::sum(&views.plan.tail, rows, targets, counts, tail);
         }
     }
 
-    /// Runs samples forward: `(N, classes)`.
+    /// Runs samples forward: `(N, classes)`, or `(rows, classes)` where every step has a target.
     ///
     /// # Errors
     /// Samples that do not fit.
     pub fn logits(&mut self, samples: Samples<'_, T>) -> Result<&[T], Error> {
-        let count = self.check(&samples)?;
+        let extent = self.check(&samples)?;
         let pool = Arc::clone(&self.pool);
-        pool.enter(|| self.forward(&samples, count, Pass::Evaluate));
+        pool.enter(|| self.forward(&samples, extent, Pass::Evaluate));
         let plan = &self.views.plan;
-        let view = self.views.words(plan.places.logits, count * plan.classes);
+        let targets = extent.targets(plan.per);
+        let view = self.views.words(plan.places.logits, targets * plan.classes);
         Ok(bytemuck::cast_slice(self.device.bytes(view)))
-    }
-
-    /// How many samples there are.
-    pub(crate) fn check(&self, samples: &Samples<'_, T>) -> Result<usize, Error> {
-        let Samples::Values(values) = samples;
-        let plan = &self.views.plan;
-        let (sample, got) = (plan.input.elements(), values.len());
-        if !got.is_multiple_of(sample) {
-            return Err(Error::Values { sample, got });
-        }
-        let samples = got / sample;
-        if samples > plan.microbatch {
-            return Err(Error::Samples {
-                samples,
-                microbatch: plan.microbatch,
-            });
-        }
-        Ok(samples)
-    }
-
-    fn check_targets<'a>(
-        &self,
-        targets: &Targets<'a, T>,
-        rows: usize,
-    ) -> Result<RowTargets<'a>, Error> {
-        let classes = self.views.plan.classes;
-        let (expected, got) = match targets {
-            Targets::Classes(labels) => (rows, labels.len()),
-            Targets::Values(values) => (rows * classes, values.len()),
-        };
-        if got != expected {
-            return Err(Error::Targets { expected, got });
-        }
-        match *targets {
-            Targets::Classes(labels) => {
-                match labels.iter().position(|&label| label as usize >= classes) {
-                    Some(position) => Err(Error::Label {
-                        position,
-                        label: labels[position],
-                        classes,
-                    }),
-                    None => Ok(RowTargets::Classes(labels)),
-                }
-            }
-            Targets::Values(values) => Ok(RowTargets::Values(bytemuck::cast_slice(values))),
-        }
-    }
-
-    fn forward(&mut self, samples: &Samples<'_, T>, count: usize, pass: Pass) {
-        self.forward_until(samples, count, pass, |_, _, _| false);
-    }
-
-    /// Runs forward until `stop` says so after a stage.
-    pub(crate) fn forward_until(
-        &mut self,
-        values: &Samples<'_, T>,
-        samples: usize,
-        pass: Pass,
-        mut stop: impl FnMut(&dyn Backend, &Views, &Stage) -> bool,
-    ) {
-        let Samples::Values(x) = values;
-        let input = self.views.words(self.views.plan.places.input, x.len());
-        self.device
-            .bytes_mut(input)
-            .copy_from_slice(bytemuck::cast_slice(x));
-        let (device, views) = (&mut *self.device, &self.views);
-        for stage in &views.plan.stages {
-            match &stage.kind {
-                StageKind::Window(window) => {
-                    conv2d::forward(device, views, stage, window, samples, pass)
-                }
-                StageKind::Dense(dense) => linear::forward(device, views, stage, dense, samples),
-                StageKind::Pool(pool) => max_pool2d::forward(device, views, stage, pool, samples),
-                StageKind::Average(pool) => {
-                    avg_pool2d::forward(device, views, stage, pool, samples)
-                }
-                StageKind::BatchNorm(norm) => {
-                    batch_norm::forward(device, views, stage, norm, samples, pass)
-                }
-                StageKind::GroupNorm(norm) => {
-                    group_norm::forward(device, views, stage, norm, samples)
-                }
-                StageKind::Relu => relu::forward(device, views, stage, samples),
-                StageKind::Activation(activation) => {
-                    activation::forward(device, views, stage, activation, samples)
-                }
-                StageKind::Softmax(softmax) => {
-                    softmax::forward(device, views, stage, softmax, samples)
-                }
-                StageKind::Fork => {}
-                StageKind::Add => residual::add(device, views, stage, samples),
-            }
-            if stop(&*device, views, stage) {
-                return;
-            }
-        }
-    }
-
-    fn backward(&mut self, samples: usize, slot: usize) {
-        let (device, views) = (&mut *self.device, &self.views);
-        let slot = views.plan.places.slots[slot];
-        for stage in (views.plan.stages.iter().rev()).filter(|stage| stage.backward) {
-            match &stage.kind {
-                StageKind::Window(window) => {
-                    conv2d::backward(device, views, stage, window, samples, slot)
-                }
-                StageKind::Dense(dense) => {
-                    linear::backward(device, views, stage, dense, samples, slot)
-                }
-                StageKind::Pool(pool) => max_pool2d::backward(device, views, stage, pool, samples),
-                StageKind::Average(pool) => {
-                    avg_pool2d::backward(device, views, stage, pool, samples)
-                }
-                StageKind::BatchNorm(norm) => {
-                    batch_norm::backward(device, views, stage, norm, samples, slot)
-                }
-                StageKind::GroupNorm(norm) => {
-                    group_norm::backward(device, views, stage, norm, samples, slot)
-                }
-                StageKind::Relu => relu::backward(device, views, stage, samples),
-                StageKind::Activation(activation) => {
-                    activation::backward(device, views, stage, activation, samples)
-                }
-                StageKind::Softmax(softmax) => {
-                    softmax::backward(device, views, stage, softmax, samples)
-                }
-                StageKind::Fork => residual::fork_backward(device, views, stage, samples),
-                StageKind::Add => residual::add_backward(device, views, stage, samples),
-            }
-        }
     }
 
     /// What a microbatch leaves for the running statistics of stages that the loss does not flow back to.

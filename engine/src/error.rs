@@ -41,6 +41,50 @@ pub enum Error {
         /// Values that were given.
         got: usize,
     },
+    /// A sequence of no step, or of more than were planned for.
+    #[error(
+        "sequence {position} of the microbatch has {length} steps: 1 to {longest} are planned for"
+    )]
+    Length {
+        /// Position of the sequence in the microbatch.
+        position: usize,
+        /// Its steps.
+        length: u32,
+        /// The most steps of the plan.
+        longest: usize,
+    },
+    /// Sequences that are not packed.
+    #[error(
+        "sequence {position} of the microbatch is longer than the one before it: the longest come first"
+    )]
+    Unsorted {
+        /// Position of the longer one.
+        position: usize,
+    },
+    /// A token that the table has no vector for.
+    #[error("row {row} of the microbatch has token {token}, but the vocabulary has {vocabulary}, 0 to {}", .vocabulary - 1)]
+    Token {
+        /// The row.
+        row: usize,
+        /// Its token.
+        token: u32,
+        /// Tokens of the plan.
+        vocabulary: usize,
+    },
+    /// Samples of another kind than the plan takes.
+    #[error("the plan takes {expected}")]
+    SampleKind {
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// Not one row for each step of each sequence.
+    #[error("the sequences have {expected} steps together, but {got} rows were given")]
+    Rows {
+        /// Steps of all sequences.
+        expected: usize,
+        /// Rows that were given.
+        got: usize,
+    },
     /// Not one class for each row of the output, or not one value for each of its values.
     #[error("the output has {expected} targets, but {got} were given")]
     Targets {

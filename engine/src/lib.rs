@@ -21,6 +21,7 @@ mod init;
 mod layers;
 mod operands;
 mod optimizer;
+mod packing;
 mod pool;
 mod record;
 mod reference;

@@ -4,14 +4,17 @@
 pub(crate) mod activation;
 pub(crate) mod average;
 pub(crate) mod batch_norm;
+pub(crate) mod cell;
 mod channel;
 pub(crate) mod device;
 pub(crate) mod functions;
+pub(crate) mod gather;
 pub(crate) mod group_norm;
 pub(crate) mod loss;
 mod matmul;
 pub(crate) mod max_pool;
 pub(crate) mod pointwise;
+mod recurrent;
 pub(crate) mod reduce;
 pub(crate) mod rowwise;
 pub(crate) mod softmax;

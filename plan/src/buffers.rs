@@ -1,9 +1,13 @@
 //! Every buffer of a plan, state and passes alike; those of the backward pass alone are in `gradients.rs`.
 
+use std::ops::RangeInclusive;
+
 use serde::Serialize;
+use spec::recurrent::Cell;
 
 use crate::gradients;
 use crate::lifetime::{Buffer, Buffers, Clock, batch_bytes, words_bytes};
+use crate::recurrent::Kept;
 use crate::resolve::Layer;
 use crate::stage::{Stage, StageKind};
 
@@ -124,7 +128,7 @@ pub(crate) fn lay_out(
                 let name = buffers.name("output", &stages[index]);
                 buffers.add(
                     name,
-                    batch_bytes(stages[index].outputs, samples)?,
+                    batch_bytes(stages[index].outputs, stages[index].output_rows(samples)?)?,
                     index..=index,
                 )
             }
@@ -141,7 +145,10 @@ pub(crate) fn lay_out(
     }
     places.logits = last;
     buffers.extend(last, clock.loss);
-    let rows = (samples as u64).checked_mul(ROW_BYTES as u64)?;
+    let rows = stages
+        .last()
+        .map_or(Some(samples), |stage| stage.output_rows(samples))?;
+    let rows = (rows as u64).checked_mul(ROW_BYTES as u64)?;
     places.rows = buffers.add("rows of the loss".into(), rows, clock.loss..=clock.loss);
     if state.trains {
         places.logits_gradient = gradients::lay_out(stages, samples, &mut buffers, &clock)?;
@@ -182,6 +189,9 @@ fn own(
 ) -> Option<()> {
     let trains = clock.trains && stage.backward;
     let kept = index..=clock.backward(index);
+    // Evaluation needs a recurrent layer's gates while it runs.
+    let gates = if trains { kept.clone() } else { index..=index };
+    keep_gates(stage, samples, buffers, gates)?;
     let pool = match &stage.kind {
         StageKind::Window(window) => window.pool.as_ref(),
         StageKind::Pool(pool) => Some(pool),
@@ -193,7 +203,9 @@ fn own(
         stage.indices = Some(buffers.add(buffers.name("indices", stage), bytes, kept.clone()));
     }
     let statistics = match &stage.kind {
-        StageKind::GroupNorm(norm) => Some(batch_bytes(2 * norm.groups, samples)?),
+        StageKind::GroupNorm(norm) => {
+            Some(batch_bytes(2 * norm.groups, stage.output_rows(samples)?)?)
+        }
         kind => match kind.norm() {
             Some(norm) => Some(words_bytes(2 * norm.channels)?),
             None => None,
@@ -215,6 +227,9 @@ fn own(
     let (forward, backward) = match &stage.kind {
         StageKind::Window(window) => (window.work.forward_words, window.work.backward_words),
         StageKind::Dense(dense) => (dense.work.words, dense.work.words),
+        StageKind::Recurrent(recurrent) => {
+            (recurrent.work.forward_words, recurrent.work.backward_words)
+        }
         _ => (0, 0),
     };
     if forward > 0 {
@@ -224,6 +239,34 @@ fn own(
     if backward > 0 && trains {
         let (name, when) = (buffers.name("backward work", stage), clock.backward(index));
         stage.backward_work = Some(buffers.add(name, words_bytes(backward)?, when..=when));
+    }
+    Some(())
+}
+
+/// What each direction of a recurrent layer keeps between its passes.
+fn keep_gates(
+    stage: &mut Stage,
+    samples: usize,
+    buffers: &mut Buffers<'_>,
+    alive: RangeInclusive<usize>,
+) -> Option<()> {
+    let rows = stage.output_rows(samples)?;
+    let [gates, cells] = ["gates", "cells"].map(|what| buffers.name(what, stage));
+    let StageKind::Recurrent(recurrent) = &mut stage.kind else {
+        return Some(());
+    };
+    let layer = &recurrent.layer;
+    for _ in 0..layer.directions {
+        let bytes = batch_bytes(layer.kept(), rows)?;
+        let gates = buffers.add(gates.clone(), bytes, alive.clone());
+        let cells = match layer.cell {
+            Cell::Lstm => {
+                let bytes = batch_bytes(layer.hidden, rows)?;
+                Some(buffers.add(cells.clone(), bytes, alive.clone()))
+            }
+            Cell::Rnn(_) | Cell::Gru => None,
+        };
+        recurrent.kept.push(Kept { gates, cells });
     }
     Some(())
 }

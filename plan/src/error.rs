@@ -1,6 +1,11 @@
 //! Why no plan exists. Every arm that a layer causes carries its position, so that a caller can point at its line.
 
+mod remedies;
+
 use spec::Shape;
+
+use crate::error::remedies::{fitting, outputs, shortcut, tables, wanted};
+use crate::signal::Per;
 
 /// Why a model cannot run on a batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -167,6 +172,132 @@ pub enum Error {
         /// Shape of the samples that reach it.
         input: Shape,
     },
+    /// A layer of values was given tokens.
+    #[error(
+        "layer {path} ({word}) gets tokens, which are numbers of words and no values: put {{ embedding = 64 }} before it"
+    )]
+    TokensAsValues {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
+    },
+    /// An embedding was given values.
+    #[error(
+        "layer {path} (embedding) needs tokens, but gets {input}: make it the first layer, on a dataset of text"
+    )]
+    NeedsTokens {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// What reaches it.
+        input: String,
+    },
+    /// A recurrent layer was given what has no steps.
+    #[error(
+        "layer {path} ({word}) needs a sequence of values, but gets {input}: put {{ embedding = 64 }} before it, on a dataset of \
+         text"
+    )]
+    NeedsSequence {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
+        /// What reaches it.
+        input: String,
+    },
+    /// A layer of whole samples was given a sequence.
+    #[error(
+        "layer {path} ({word}) takes no sequence, but gets {input}: put a layer before it that gives one value for all steps, as \
+         \"global_avg_pool\" or {{ lstm = {{ hidden = 128, output = \"last\" }} }}"
+    )]
+    TakesNoSequence {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
+        /// What reaches it.
+        input: String,
+    },
+    /// The size of a vocabulary that the data does not have.
+    #[error(
+        "layer {path} ({word}) is as large as the vocabulary, but the data has no tokens: write a number, or train on a \
+         dataset of text"
+    )]
+    NoVocabulary {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
+    },
+    /// A padding token that the vocabulary does not have.
+    #[error(
+        "layer {path} (embedding) has padding_index = {index}, but the vocabulary has {vocabulary} tokens: at most {} fits",
+        .vocabulary - 1
+    )]
+    PaddingIndex {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// The padding token.
+        index: usize,
+        /// Tokens there are.
+        vocabulary: usize,
+    },
+    /// A weight that is shared with a table that is not there.
+    #[error("layer {path} (linear) is tied to \"{table}\", but no embedding before it is called so{}", tables(.known))]
+    NoTable {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// The table asked for.
+        table: String,
+        /// The embeddings before it.
+        known: Vec<String>,
+    },
+    /// A weight that is shared with a table of another shape.
+    #[error(
+        "layer {path} (linear) is tied to {table}, whose table is {}x{}, but its own weight is {}x{}: give it units = \
+         \"vocabulary\", and as many values before it as the embedding's size",
+        .has[0], .has[1], .needs[0], .needs[1]
+    )]
+    TiedShape {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// The embedding.
+        table: String,
+        /// The extents of its table.
+        has: [usize; 2],
+        /// The extents of the weight.
+        needs: [usize; 2],
+    },
+    /// One output where every step has a target, or one a step where every sample has.
+    #[error("layer {path} ({word}) is the last and gives {output}, but the data has {}", wanted(*.per))]
+    NotPerTarget {
+        /// Position of the last layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
+        /// What the last layer gives.
+        output: String,
+        /// What has a target.
+        per: Per,
+    },
     /// Every microbatch would have one value per channel.
     #[error(
         "layer {path} (batch_norm) normalises {input} over the samples of a microbatch, and each has only one, of which \
@@ -293,6 +424,15 @@ impl Error {
             | Error::WindowTooLarge { layer, .. }
             | Error::PoolPadding { layer, .. }
             | Error::Groups { layer, .. }
+            | Error::TokensAsValues { layer, .. }
+            | Error::NeedsTokens { layer, .. }
+            | Error::NeedsSequence { layer, .. }
+            | Error::TakesNoSequence { layer, .. }
+            | Error::NoVocabulary { layer, .. }
+            | Error::PaddingIndex { layer, .. }
+            | Error::NoTable { layer, .. }
+            | Error::TiedShape { layer, .. }
+            | Error::NotPerTarget { layer, .. }
             | Error::OneValue { layer, .. }
             | Error::ZeroExtent { layer, .. }
             | Error::NotLogits { layer, .. }
@@ -306,48 +446,5 @@ impl Error {
             Error::MatchesNothing { group, .. } | Error::NothingLeft { group, .. } => Some(group),
             _ => None,
         }
-    }
-}
-
-fn shortcut(input: &Shape, projected: Option<&Shape>) -> String {
-    match projected {
-        Some(projected) => format!("{projected}, which its projection gives"),
-        None => format!("its input of {input}"),
-    }
-}
-
-/// The projection that makes `output` of `input`, if there is a plain one.
-fn fitting(input: &Shape, output: &Shape, projected: Option<&Shape>) -> String {
-    let stride = |from: usize, to: usize| {
-        let stride = from.div_ceil(to);
-        (from.div_ceil(stride) == to).then_some(stride)
-    };
-    let layer = match (input.extents(), output.extents()) {
-        (&[_], &[units]) => Some(format!("{{ linear = {units} }}")),
-        (&[_, height, width], &[filters, out_height, out_width]) => {
-            let strides = (stride(height, out_height), stride(width, out_width));
-            let stride = match strides {
-                (Some(1), Some(1)) => Some(String::new()),
-                (Some(high), Some(wide)) if high == wide => Some(format!(", stride = {high}")),
-                (Some(high), Some(wide)) => Some(format!(", stride = [{high}, {wide}]")),
-                _ => None,
-            };
-            stride.map(|stride| {
-                format!("{{ conv2d = {{ filters = {filters}, kernel = 1{stride} }} }}")
-            })
-        }
-        _ => None,
-    };
-    match layer {
-        Some(layer) => format!("write projection = {layer}"),
-        None => format!("make its layers give {}", projected.unwrap_or(input)),
-    }
-}
-
-/// What a loss takes from the last layer.
-fn outputs(loss: &str) -> &'static str {
-    match loss {
-        "cross_entropy" | "bce_with_logits" => "logits per sample",
-        _ => "values per sample, one for each class",
     }
 }

@@ -5,6 +5,16 @@ use spec::model::{self, LayerKind, Size};
 
 use crate::error::Error;
 use crate::op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Scale, Softmax};
+use crate::signal::Signal;
+
+/// Sizes that the data knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    /// Classes of the data.
+    pub classes: usize,
+    /// Tokens of the data, where it has any.
+    pub vocabulary: Option<usize>,
+}
 
 /// A layer and what reaches it.
 #[derive(Clone, Copy)]
@@ -15,31 +25,43 @@ pub(crate) struct At<'a> {
     pub path: &'a str,
     /// What it is called in a job file.
     pub word: &'static str,
-    /// Shape of the samples that reach it.
+    /// What reaches it.
+    pub signal: &'a Signal,
+    /// The shape of that, or of one step of it.
     pub input: &'a Shape,
 }
 
-impl At<'_> {
-    /// Its operation and what goes out.
-    pub fn resolve(&self, kind: &LayerKind, classes: usize) -> Result<(Op, Shape), Error> {
+impl<'a> At<'a> {
+    /// A layer on `signal`.
+    pub fn new(layer: usize, path: &'a str, word: &'static str, signal: &'a Signal) -> Self {
+        At {
+            layer,
+            path,
+            word,
+            signal,
+            input: &signal.shape,
+        }
+    }
+
+    /// Its operation on each sample, or on each step of one, and the shape that goes out.
+    pub fn resolve(&self, kind: &LayerKind, sizes: Sizes) -> Result<(Op, Shape), Error> {
+        self.no_tokens()?;
         match kind {
             LayerKind::Linear(linear) => {
                 let inputs = self.flat()?;
-                let outputs = match linear.units {
-                    Size::Count(count) => count as usize,
-                    Size::Classes => classes,
-                };
-                self.at_least_one("units", outputs)?;
+                let outputs = self.units(linear.units, sizes)?;
                 Ok((
                     Op::Linear(Linear {
                         inputs,
                         outputs,
                         bias: linear.bias,
+                        tied: None,
                     }),
                     self.shape(vec![outputs])?,
                 ))
             }
             LayerKind::Conv2d(conv) => {
+                self.no_steps()?;
                 let (channels, input) = self.image()?;
                 let (kernel, stride, padding) =
                     (pair(conv.kernel), pair(conv.stride), pair(conv.padding));
@@ -62,6 +84,7 @@ impl At<'_> {
                 ))
             }
             LayerKind::MaxPool2d(pool) => {
+                self.no_steps()?;
                 let (channels, input) = self.image()?;
                 let (kernel, stride, padding) =
                     (pair(pool.kernel), pair(pool.stride), pair(pool.padding));
@@ -81,6 +104,7 @@ impl At<'_> {
                 ))
             }
             LayerKind::AvgPool2d(pool) => {
+                self.no_steps()?;
                 let (channels, input) = self.image()?;
                 let (kernel, stride, padding) =
                     (pair(pool.kernel), pair(pool.stride), pair(pool.padding));
@@ -112,6 +136,7 @@ impl At<'_> {
                 Ok((Op::AvgPool2d(op), self.shape(vec![channels])?))
             }
             LayerKind::BatchNorm(norm) => {
+                self.no_steps()?;
                 let channels = self.input.channels();
                 let op = BatchNorm {
                     channels,
@@ -158,10 +183,56 @@ impl At<'_> {
             }
             LayerKind::Softmax => self.softmax(Scale::Linear),
             LayerKind::LogSoftmax => self.softmax(Scale::Logarithmic),
-            LayerKind::Flatten => Ok((Op::Flatten, self.shape(vec![self.input.elements()])?)),
-            LayerKind::Residual(_) | LayerKind::Repeat(_) => {
+            LayerKind::Flatten => {
+                self.no_steps()?;
+                Ok((Op::Flatten, self.shape(vec![self.input.elements()])?))
+            }
+            LayerKind::Embedding(_)
+            | LayerKind::Recurrent(_)
+            | LayerKind::Residual(_)
+            | LayerKind::Repeat(_) => {
                 unreachable!("the walk goes into layers of layers itself")
             }
+        }
+    }
+
+    /// The number of units that is written, or that the data knows.
+    fn units(&self, units: Size, sizes: Sizes) -> Result<usize, Error> {
+        let units = match units {
+            Size::Count(count) => count as usize,
+            Size::Classes => sizes.classes,
+            Size::Vocabulary => sizes.vocabulary.ok_or_else(|| Error::NoVocabulary {
+                layer: self.layer,
+                path: self.path.into(),
+                word: self.word,
+            })?,
+        };
+        self.at_least_one("units", units)?;
+        Ok(units)
+    }
+
+    /// Tokens mean nothing before they are embedded.
+    fn no_tokens(&self) -> Result<(), Error> {
+        match self.signal.vocabulary {
+            None => Ok(()),
+            Some(_) => Err(Error::TokensAsValues {
+                layer: self.layer,
+                path: self.path.into(),
+                word: self.word,
+            }),
+        }
+    }
+
+    /// What must see a whole sample at once cannot take it step by step.
+    fn no_steps(&self) -> Result<(), Error> {
+        match self.signal.steps {
+            None => Ok(()),
+            Some(_) => Err(Error::TakesNoSequence {
+                layer: self.layer,
+                path: self.path.into(),
+                word: self.word,
+                input: self.signal.to_string(),
+            }),
         }
     }
 
@@ -171,7 +242,7 @@ impl At<'_> {
     }
 
     /// `F`.
-    fn flat(&self) -> Result<usize, Error> {
+    pub fn flat(&self) -> Result<usize, Error> {
         match *self.input.extents() {
             [features] => Ok(features),
             _ => Err(Error::NeedsFlat {
@@ -241,7 +312,8 @@ impl At<'_> {
         Ok(output)
     }
 
-    fn at_least_one(&self, key: &'static str, value: usize) -> Result<(), Error> {
+    /// A number of the layer that must not be 0.
+    pub fn at_least_one(&self, key: &'static str, value: usize) -> Result<(), Error> {
         match value {
             0 => Err(Error::ZeroExtent {
                 layer: self.layer,
@@ -253,7 +325,8 @@ impl At<'_> {
         }
     }
 
-    fn shape(&self, extents: Vec<usize>) -> Result<Shape, Error> {
+    /// A shape of these extents.
+    pub fn shape(&self, extents: Vec<usize>) -> Result<Shape, Error> {
         Shape::new(extents).map_err(|_| self.too_large())
     }
 

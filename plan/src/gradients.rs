@@ -32,7 +32,11 @@ pub(crate) fn lay_out(
             let read = [Some(last.input), last.shortcut_input].contains(&Some(last.output));
             let buffer = if read || last.kind.reads_output() {
                 let name = buffers.name("gradient", last);
-                buffers.add(name, batch_bytes(last.outputs, samples)?, clock.loss..=when)
+                buffers.add(
+                    name,
+                    batch_bytes(last.outputs, last.output_rows(samples)?)?,
+                    clock.loss..=when,
+                )
             } else {
                 // The loss alone reads what the last stage gives, and may write over it.
                 last.output
@@ -59,7 +63,8 @@ pub(crate) fn lay_out(
                     let shared = output.shared || turn + 1 < branches.len();
                     let gradient = if shared && stages[branch].kind.spoils_gradient() {
                         let name = buffers.name("gradient", &stages[branch]);
-                        let bytes = batch_bytes(stages[index].outputs, samples)?;
+                        let rows = stages[index].output_rows(samples)?;
+                        let bytes = batch_bytes(stages[index].outputs, rows)?;
                         Gradient {
                             buffer: buffers.add(name, bytes, when..=when),
                             shared: false,
@@ -88,7 +93,8 @@ pub(crate) fn lay_out(
                     output.buffer
                 } else {
                     let name = buffers.name("gradient", &stages[source]);
-                    let bytes = batch_bytes(stages[index].inputs, samples)?;
+                    let rows = stages[index].input_rows(samples)?;
+                    let bytes = batch_bytes(stages[index].inputs, rows)?;
                     buffers.add(name, bytes, when..=when)
                 };
                 stages[index].input_gradient = Some(buffer);

@@ -9,6 +9,7 @@ use spec::job::Job;
 use crate::error::Error;
 use crate::objective::Objective;
 use crate::plan::{Mode, Plan, Request, Rules, plan};
+use crate::signal::{Per, Signal};
 
 /// Bytes of a block, in which the collective folds.
 const BLOCK_BYTES: u64 = 128 << 10;
@@ -37,8 +38,9 @@ pub fn for_job(job: &Job, facts: &DataFacts, reads: &[Reads<'_>]) -> Result<Plan
     let collective = collective_bytes(job.resources.ranks, job.training.microbatches);
     plan(&Request {
         model: &job.model,
-        input: facts.shape.clone(),
+        input: Signal::from(facts),
         classes: facts.class_count(),
+        per: Per::from(facts),
         microbatch,
         microbatches: job.training.microbatches,
         objective: (&job.training).into(),
@@ -64,8 +66,9 @@ pub fn to_evaluate(
 ) -> Result<Plan, Error> {
     plan(&Request {
         model: &job.model,
-        input: facts.shape.clone(),
+        input: Signal::from(facts),
         classes: facts.class_count(),
+        per: Per::from(facts),
         microbatch,
         microbatches: job.training.microbatches,
         objective: Objective {

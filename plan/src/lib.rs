@@ -19,7 +19,10 @@ mod objective;
 mod op;
 mod parameter;
 mod plan;
+mod recurrent;
 mod resolve;
+mod sequence;
+mod signal;
 mod stage;
 mod tail;
 mod window;
@@ -36,10 +39,15 @@ pub use job::{Reads, collective_bytes, for_job, to_evaluate};
 pub use lifetime::Buffer;
 pub use memory::{Kinds, Memory};
 pub use objective::Objective;
-pub use op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Scale, Softmax};
+pub use op::{
+    AvgPool2d, BatchNorm, Conv2d, Embedding, GroupNorm, Linear, MaxPool2d, Op, OverTime, Recurrent,
+    Scale, Softmax, TimeKind,
+};
 pub use parameter::{Init, Parameter, Statistic};
 pub use plan::{Mode, Plan, Request, Rules, plan};
+pub use recurrent::{Kept, RecurrentStage, RecurrentWork};
 pub use resolve::Layer;
+pub use signal::{Per, Signal};
 pub use stage::{Dense, Stage, StageKind, Window};
 pub use tail::{ByClass, Tail};
 pub use window::{TILE, Unfolded, WindowWork};

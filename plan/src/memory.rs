@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::buffers::Places;
 use crate::lifetime::Buffer;
-use crate::stage::Stage;
+use crate::stage::{Stage, StageKind};
 
 /// The memory of a rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -108,9 +108,18 @@ pub(crate) fn stored(stages: &[Stage], buffers: &[Buffer], places: &Places) -> V
     let mut seen = vec![places.input];
     let of = |stage: &Stage| {
         let mut bytes = 0;
-        let (output, convolved) = (Some(stage.output), stage.convolved);
-        let kept = [output, convolved, stage.indices, stage.statistics];
-        for index in kept.into_iter().flatten() {
+        let kept = match &stage.kind {
+            StageKind::Recurrent(recurrent) => &recurrent.kept[..],
+            _ => &[],
+        };
+        let kept = kept.iter().flat_map(|kept| [Some(kept.gates), kept.cells]);
+        let own = [
+            Some(stage.output),
+            stage.convolved,
+            stage.indices,
+            stage.statistics,
+        ];
+        for index in own.into_iter().chain(kept).flatten() {
             if !seen.contains(&index) {
                 seen.push(index);
                 bytes += buffers[index].bytes;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use spec::model::Activation;
+use spec::recurrent::Cell;
 
 /// A layer's computation with every extent resolved.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,6 +36,92 @@ pub enum Op {
     Shortcut,
     /// A residual ends: the sum of its branches.
     Add,
+    /// A vector for each token; `W: (vocabulary, size)`.
+    Embedding(Embedding),
+    /// One recurrent layer.
+    Recurrent(Recurrent),
+    /// One value for all steps of a sequence.
+    OverTime(OverTime),
+}
+
+/// Extents of a table of vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Embedding {
+    /// Tokens there are.
+    pub vocabulary: usize,
+    /// Values of a vector.
+    pub size: usize,
+    /// The token whose vector gets no gradient.
+    pub padding_index: Option<usize>,
+    /// Whether a linear layer has its table as weight.
+    pub tied: bool,
+}
+
+/// Extents of one recurrent layer. For each direction `W_ih: (gates · hidden, inputs)`, `W_hh: (gates · hidden, hidden)`,
+/// `b_ih` and `b_hh: (gates · hidden)`, gates in PyTorch's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Recurrent {
+    /// What happens at a step.
+    pub cell: Cell,
+    /// Features of a step that come in.
+    pub inputs: usize,
+    /// Hidden units of each direction.
+    pub hidden: usize,
+    /// 1, or 2: one from the first step on, one from the last back.
+    pub directions: usize,
+    /// Whether biases are added.
+    pub bias: bool,
+    /// Which it is of those on each other, from 0.
+    pub number: usize,
+}
+
+impl Recurrent {
+    /// Features of a step that go out: the hidden states of all directions, one after the other.
+    pub fn outputs(&self) -> usize {
+        self.directions * self.hidden
+    }
+
+    /// Rows of the weights.
+    pub fn gates(&self) -> usize {
+        self.cell.gates() * self.hidden
+    }
+
+    /// Words that are kept of each row and direction between the passes: the gates, and of a GRU the hidden part of one.
+    pub fn kept(&self) -> usize {
+        match self.cell {
+            Cell::Gru => 4 * self.hidden,
+            Cell::Rnn(_) | Cell::Lstm => self.gates(),
+        }
+    }
+
+    /// Parameters of each direction.
+    pub fn parameters(&self) -> usize {
+        if self.bias { 4 } else { 2 }
+    }
+}
+
+/// One value for all steps of a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OverTime {
+    /// Features of a step.
+    pub features: usize,
+    /// Which.
+    pub kind: TimeKind,
+}
+
+/// Which value stands for all steps of a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeKind {
+    /// Of the first `forward` features the last step's, of the others the first step's.
+    Last {
+        /// Features of the direction that ends at the last step.
+        forward: usize,
+    },
+    /// The mean over the steps.
+    Mean,
+    /// The largest over the steps.
+    Max,
 }
 
 /// Extents of a two-dimensional average pooling. Pairs are `[height, width]`.
@@ -129,6 +216,8 @@ pub struct Linear {
     pub outputs: usize,
     /// Whether a bias is added.
     pub bias: bool,
+    /// The parameter of an embedding that is its weight too, among the plan's.
+    pub tied: Option<usize>,
 }
 
 /// Extents of a two-dimensional convolution. Pairs are `[height, width]`.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use spec::Shape;
 use spec::group::{self, Group};
 
-use crate::op::Op;
+use crate::op::{Op, Recurrent};
 
 /// One named view of the flat parameter buffer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,6 +43,11 @@ pub enum Init {
         /// The largest absolute value.
         bound: f64,
     },
+    /// Normal around 0, and 0 for the padding token's vector; PyTorch's default for embeddings.
+    Table {
+        /// The row that is 0.
+        padding_index: Option<usize>,
+    },
     /// One value everywhere.
     Constant {
         /// The value.
@@ -74,6 +79,35 @@ pub(crate) fn add_statistics(path: &str, op: &Op, statistics: &mut Vec<Statistic
     }
 }
 
+/// A parameter without its place: suffix of its name, extents, initial values, values that one output sums over.
+type New = (String, Vec<usize>, Init, usize);
+
+/// The parameters of a recurrent layer, in PyTorch's order and by its names: all drawn within the inverse root of the number
+/// of hidden units.
+fn recurrent(layer: &Recurrent) -> Vec<New> {
+    let mut added = Vec::new();
+    let gates = layer.gates();
+    let init = Init::Uniform {
+        bound: 1.0 / (layer.hidden as f64).sqrt(),
+    };
+    for direction in 0..layer.directions {
+        let reverse = if direction == 0 { "" } else { "_reverse" };
+        let name = |what: &str| format!("{what}_l{}{reverse}", layer.number);
+        let (inputs, hidden) = (layer.inputs, layer.hidden);
+        added.extend([
+            (name("weight_ih"), vec![gates, inputs], init, inputs),
+            (name("weight_hh"), vec![gates, hidden], init, hidden),
+        ]);
+        if layer.bias {
+            added.extend([
+                (name("bias_ih"), vec![gates], init, inputs),
+                (name("bias_hh"), vec![gates], init, hidden),
+            ]);
+        }
+    }
+    added
+}
+
 /// Adds the parameters of a layer on samples of `input`, weight before bias, behind those that there are; `None` if they
 /// cannot be counted.
 pub(crate) fn add(
@@ -90,18 +124,39 @@ pub(crate) fn add(
         };
         let outputs = vec![weight[0]];
         let both = [
-            ("weight", weight, init, fan_in),
-            ("bias", outputs, init, fan_in),
+            ("weight".to_string(), weight, init, fan_in),
+            ("bias".to_string(), outputs, init, fan_in),
         ];
-        Some(both.into_iter().take(1 + usize::from(bias)).collect())
+        let added: Vec<New> = both.into_iter().take(1 + usize::from(bias)).collect();
+        Some(added)
     };
     let scaling = |shape: Vec<usize>, affine: bool| {
         let [one, zero] = [1.0, 0.0].map(|value| Init::Constant { value });
-        let both = [("weight", shape.clone(), one, 1), ("bias", shape, zero, 1)];
+        let both = [
+            ("weight".to_string(), shape.clone(), one, 1),
+            ("bias".to_string(), shape, zero, 1),
+        ];
         both.into_iter().filter(|_| affine).collect()
     };
-    let added: Vec<(&str, Vec<usize>, Init, usize)> = match op {
-        Op::Linear(linear) => drawn(vec![linear.outputs, linear.inputs], linear.bias)?,
+    let added: Vec<New> = match op {
+        Op::Linear(linear) => {
+            let mut both = drawn(vec![linear.outputs, linear.inputs], linear.bias)?;
+            if linear.tied.is_some() {
+                both.remove(0);
+            }
+            both
+        }
+        Op::Embedding(embedding) => {
+            let padding_index = embedding.padding_index;
+            let shape = vec![embedding.vocabulary, embedding.size];
+            vec![(
+                "weight".into(),
+                shape,
+                Init::Table { padding_index },
+                embedding.size,
+            )]
+        }
+        Op::Recurrent(layer) => recurrent(layer),
         Op::Conv2d(conv) => {
             let [kernel_h, kernel_w] = conv.kernel;
             drawn(
@@ -117,6 +172,7 @@ pub(crate) fn add(
         | Op::Relu
         | Op::Activation(_)
         | Op::Softmax(_)
+        | Op::OverTime(_)
         | Op::Flatten
         | Op::Fork
         | Op::Shortcut

@@ -1,7 +1,6 @@
 //! The plan itself: everything that an engine needs to run a model, and what it will take.
 
 use serde::Serialize;
-use spec::Shape;
 use spec::ema::Ema;
 use spec::group::Group;
 use spec::job::{Job, Optimizer};
@@ -19,7 +18,8 @@ use crate::objective::{self, Objective};
 use crate::op::Op;
 use crate::parameter::{Parameter, Statistic, add_statistics};
 use crate::resolve::{Layer, resolve};
-use crate::stage::{Stage, stages};
+use crate::signal::{Per, Signal};
+use crate::stage::{Stage, StageKind, stages};
 use crate::tail::Tail;
 
 /// What a plan is asked for.
@@ -27,10 +27,12 @@ use crate::tail::Tail;
 pub struct Request<'a> {
     /// The layers.
     pub model: &'a Model,
-    /// The shape of one sample.
-    pub input: Shape,
+    /// What one sample is.
+    pub input: Signal,
     /// Classes of the data.
     pub classes: usize,
+    /// What has a target.
+    pub per: Per,
     /// Samples of a full microbatch, at least 1.
     pub microbatch: usize,
     /// Microbatches of a step, at least 1.
@@ -88,9 +90,11 @@ pub enum Mode {
 /// A model on a batch, resolved: layers, buffers and costs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
-    /// The shape of one sample.
-    pub input: Shape,
-    /// Classes of the data: logits per sample.
+    /// What one sample is.
+    pub input: Signal,
+    /// What has a target.
+    pub per: Per,
+    /// Classes of the data: logits per target.
     pub classes: usize,
     /// Samples of a full microbatch: the most that run at once.
     pub microbatch: usize,
@@ -165,8 +169,13 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     }
     let Objective { loss, metrics, .. } = request.objective;
     let groups = request.rules.groups;
-    let (mut layers, mut parameters) =
-        resolve(request.model, &request.input, request.classes, groups, loss)?;
+    let (mut layers, mut parameters) = resolve(
+        request.model,
+        &request.input,
+        (request.classes, request.per),
+        groups,
+        loss,
+    )?;
     objective::fits(request.objective, request.classes)?;
     let trains = request.mode == Mode::Train;
     if trains && parameters.is_empty() {
@@ -226,7 +235,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
         optimizer: optimizer_state(request.optimizer),
         trains,
     };
-    let inputs = request.input.elements();
+    let inputs = request.input.values();
     let (mut buffers, places) =
         buffers::lay_out(&mut stages, &layers, inputs, request.microbatch, &state)
             .ok_or(Error::ArenaTooLarge)?;
@@ -245,6 +254,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     kinds.data = request.host_bytes;
     Ok(Plan {
         input: request.input.clone(),
+        per: request.per,
         classes: request.classes,
         microbatch: request.microbatch,
         microbatches: request.microbatches,
@@ -285,8 +295,12 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
 fn spare(stages: &[Stage], parameters: &[Parameter]) -> u64 {
     let on_the_way = stages.iter().filter(|stage| stage.backward);
     let frozen = |stage: &Stage| {
-        let mut own = parameters[stage.parameters.clone()].iter();
-        own.any(|parameter| !parameter.trained)
+        let tied = match &stage.kind {
+            StageKind::Dense(dense) => dense.linear.tied,
+            _ => None,
+        };
+        let mut own = stage.parameters.clone().chain(tied);
+        own.any(|parameter| !parameters[parameter].trained)
     };
     if !on_the_way.into_iter().any(frozen) {
         return 0;

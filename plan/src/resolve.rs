@@ -11,9 +11,11 @@ use spec::model::{self, LayerKind};
 
 use crate::cost::cost;
 use crate::error::Error;
-use crate::extent::At;
-use crate::op::Op;
+use crate::extent::{At, Sizes};
+use crate::op::{Linear, Op, OverTime, Recurrent, TimeKind};
 use crate::parameter::{self, Parameter};
+use crate::sequence::over_time;
+use crate::signal::{Per, Signal};
 
 /// One layer with everything about it resolved.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,10 +28,14 @@ pub struct Layer {
     pub word: &'static str,
     /// What it computes.
     pub kind: Op,
-    /// Shape of one sample that comes in.
+    /// Shape of one sample that comes in, or of one step of it.
     pub input: Shape,
-    /// Shape of one sample that goes out.
+    /// The most steps of what comes in, where it is a sequence.
+    pub input_steps: Option<usize>,
+    /// Shape of one sample that goes out, or of one step of it.
     pub output: Shape,
+    /// The most steps of what goes out, where it is a sequence.
+    pub output_steps: Option<usize>,
     /// Its parameters among the plan's, weight before bias.
     pub parameters: Range<usize>,
     /// Words of its parameters.
@@ -51,17 +57,21 @@ pub struct Layer {
 /// residual between its fork and its add.
 pub(crate) fn resolve(
     model: &model::Model,
-    input: &Shape,
-    classes: usize,
+    input: &Signal,
+    (classes, per): (usize, Per),
     groups: &[Group],
     loss: &Loss,
 ) -> Result<(Vec<Layer>, Vec<Parameter>), Error> {
     let mut walk = Walk {
-        classes,
+        sizes: Sizes {
+            classes,
+            vocabulary: input.vocabulary,
+        },
         groups,
         layers: Vec::new(),
         parameters: Vec::new(),
-        shape: input.clone(),
+        signal: input.clone(),
+        tables: BTreeMap::new(),
         reaches: false,
         entry: 0,
     };
@@ -77,17 +87,28 @@ pub(crate) fn resolve(
             classes,
         });
     }
+    if last.output_steps.is_some() != (per == Per::Step) {
+        return Err(Error::NotPerTarget {
+            layer: last.entry,
+            path: last.path.clone(),
+            word: last.word,
+            output: walk.signal.to_string(),
+            per,
+        });
+    }
     Ok((walk.layers, walk.parameters))
 }
 
 /// A walk through nested lists of layers.
 struct Walk<'a> {
-    classes: usize,
+    sizes: Sizes,
     groups: &'a [Group],
     layers: Vec<Layer>,
     parameters: Vec<Parameter>,
-    /// Shape of the value that the next layer takes.
-    shape: Shape,
+    /// What the next layer takes.
+    signal: Signal,
+    /// The embeddings so far, by path.
+    tables: BTreeMap<String, usize>,
     /// Whether that value depends on parameters that are trained.
     reaches: bool,
     /// The entry of the lists that comes next, as they are written.
@@ -122,19 +143,94 @@ impl Walk<'_> {
                     }
                 }
                 kind => {
-                    let shape = self.shape.clone();
-                    let at = At {
-                        layer: entry,
-                        path: &path,
-                        word: kind.word(),
-                        input: &shape,
-                    };
-                    let (op, output) = at.resolve(kind, self.classes)?;
-                    self.push(&at, op, output)?;
+                    let signal = self.signal.clone();
+                    let at = At::new(entry, &path, kind.word(), &signal);
+                    self.layer(&at, kind)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// A layer that holds no others; one with an output over time is two.
+    fn layer(&mut self, at: &At<'_>, kind: &LayerKind) -> Result<(), Error> {
+        match kind {
+            LayerKind::Embedding(embedding) => {
+                let (op, output) = at.embedding(embedding)?;
+                self.tables.insert(at.path.to_string(), self.layers.len());
+                self.push(at, op, output)
+            }
+            LayerKind::Recurrent(recurrent) => {
+                let mut layer = at.recurrent(recurrent)?;
+                for number in 0..recurrent.layers as usize {
+                    let signal = self.signal.clone();
+                    let at = At::new(at.layer, at.path, at.word, &signal);
+                    if number > 0 {
+                        layer = Recurrent {
+                            inputs: layer.outputs(),
+                            number,
+                            ..layer
+                        };
+                    }
+                    let output = at.states(&layer)?;
+                    self.push(&at, Op::Recurrent(layer), output)?;
+                }
+                match over_time(recurrent.output, &layer) {
+                    Some(over) => self.over_time(at, over),
+                    None => Ok(()),
+                }
+            }
+            LayerKind::GlobalAvgPool if at.signal.steps.is_some() => {
+                let kind = TimeKind::Mean;
+                let features = at.flat()?;
+                self.over_time(at, OverTime { features, kind })
+            }
+            kind => {
+                let (mut op, output) = at.resolve(kind, self.sizes)?;
+                if let (Op::Linear(linear), LayerKind::Linear(model)) = (&mut op, kind)
+                    && let Some(name) = &model.tied
+                {
+                    linear.tied = Some(self.tie(at, name, linear)?);
+                }
+                self.push(at, op, at.signal.with(output))
+            }
+        }
+    }
+
+    /// One value for all steps of what the walk stands at.
+    fn over_time(&mut self, at: &At<'_>, over: OverTime) -> Result<(), Error> {
+        let signal = self.signal.clone();
+        let at = At::new(at.layer, at.path, at.word, &signal);
+        let output = signal.shape.clone().into();
+        self.push(&at, Op::OverTime(over), output)
+    }
+
+    /// The parameter that a linear layer shares with an embedding.
+    fn tie(&mut self, at: &At<'_>, name: &str, linear: &Linear) -> Result<usize, Error> {
+        let (layer, path, table) = (at.layer, at.path.into(), name.to_string());
+        let Some(&number) = self.tables.get(name) else {
+            let known = self.tables.keys().cloned().collect();
+            return Err(Error::NoTable {
+                layer,
+                path,
+                table,
+                known,
+            });
+        };
+        let Op::Embedding(embedding) = &mut self.layers[number].kind else {
+            unreachable!("tables are embeddings");
+        };
+        if [embedding.vocabulary, embedding.size] != [linear.outputs, linear.inputs] {
+            return Err(Error::TiedShape {
+                layer,
+                path,
+                table,
+                has: [embedding.vocabulary, embedding.size],
+                needs: [linear.outputs, linear.inputs],
+            });
+        }
+        embedding.tied = true;
+        Ok(self.layers[number].parameters.start)
     }
 
     fn residual(
@@ -143,13 +239,8 @@ impl Walk<'_> {
         entry: usize,
         residual: &model::Residual,
     ) -> Result<(), Error> {
-        let (input, reaches) = (self.shape.clone(), self.reaches);
-        let at = At {
-            layer: entry,
-            path,
-            word: "residual",
-            input: &input,
-        };
+        let (input, reaches) = (self.signal.clone(), self.reaches);
+        let at = At::new(entry, path, "residual", &input);
         self.push(&at, Op::Fork, input.clone())?;
         let first = self.layers.len();
         let taken = (!residual.projection.is_empty()).then_some(("projection", entry));
@@ -160,48 +251,49 @@ impl Walk<'_> {
                 path: path.into(),
             });
         }
-        let (output, trains) = (self.shape.clone(), self.reaches);
-        (self.shape, self.reaches) = (input.clone(), reaches);
+        let (output, trains) = (self.signal.clone(), self.reaches);
+        (self.signal, self.reaches) = (input.clone(), reaches);
         if !residual.projection.is_empty() {
             let path = format!("{path}.projection");
-            let (path, word) = (&*path, "projection");
-            self.push(&At { path, word, ..at }, Op::Shortcut, input.clone())?;
+            let at = At::new(entry, &path, "projection", &input);
+            self.push(&at, Op::Shortcut, input.clone())?;
             self.list(&format!("{path}."), &residual.projection, None)?;
         }
-        if self.shape != output {
+        if self.signal != output {
+            let projected = (!residual.projection.is_empty()).then(|| self.signal.shape.clone());
             return Err(Error::Branches {
                 layer: entry,
                 path: path.into(),
-                input,
-                output,
-                projected: (!residual.projection.is_empty()).then(|| self.shape.clone()),
+                input: input.shape,
+                output: output.shape,
+                projected,
             });
         }
         self.reaches |= trains;
-        let at = At {
-            input: &output,
-            ..at
-        };
+        let at = At::new(entry, path, "residual", &output);
         self.push(&at, Op::Add, output.clone())
     }
 
-    fn push(&mut self, at: &At<'_>, kind: Op, output: Shape) -> Result<(), Error> {
+    fn push(&mut self, at: &At<'_>, kind: Op, output: Signal) -> Result<(), Error> {
         let first = self.parameters.len();
         parameter::add(at.path, &kind, at.input, self.groups, &mut self.parameters)
             .ok_or_else(|| at.too_large())?;
         let reached = self.reaches;
         let own = &self.parameters[first..];
         self.reaches |= own.iter().any(|parameter| parameter.trained);
-        let cost =
-            cost(&kind, at.input, &output, self.reaches, reached).ok_or_else(|| at.too_large())?;
-        self.shape = output.clone();
+        let steps = at.signal.steps.unwrap_or(1) as u64;
+        let cost = cost(&kind, at.input, &output.shape, self.reaches, reached)
+            .and_then(|cost| cost.times(steps))
+            .ok_or_else(|| at.too_large())?;
         self.layers.push(Layer {
             path: at.path.to_string(),
             entry: at.layer,
             word: at.word,
             kind,
             input: at.input.clone(),
-            output,
+            input_steps: at.signal.steps,
+            output: output.shape.clone(),
+            output_steps: output.steps,
             parameters: first..self.parameters.len(),
             parameter_count: (self.parameters[first..].iter())
                 .map(|parameter| parameter.words().len())
@@ -212,6 +304,7 @@ impl Walk<'_> {
             bytes_forward: cost.bytes_forward,
             bytes_backward: cost.bytes_backward,
         });
+        self.signal = output;
         Ok(())
     }
 }

@@ -8,8 +8,12 @@ use serde::Serialize;
 use spec::model::Activation;
 
 use crate::dense::DenseWork;
-use crate::op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Softmax};
+use crate::op::{
+    AvgPool2d, BatchNorm, Conv2d, Embedding, GroupNorm, Linear, MaxPool2d, Op, OverTime, Recurrent,
+    Softmax, TimeKind,
+};
 use crate::parameter::Parameter;
+use crate::recurrent::{RecurrentStage, RecurrentWork};
 use crate::resolve::Layer;
 use crate::window::WindowWork;
 
@@ -23,9 +27,13 @@ pub struct Stage {
     /// Its weight, and after it its bias if there is one, among the plan's parameters; behind them weight and bias of the
     /// norm that a convolution takes along.
     pub parameters: Range<usize>,
-    /// Values of one sample that come in.
+    /// The most steps of what comes in, where it is a sequence.
+    pub input_steps: Option<usize>,
+    /// The most steps of what goes out, where it is a sequence.
+    pub output_steps: Option<usize>,
+    /// Values of one sample, or of one step of it, that come in.
     pub inputs: usize,
-    /// Values of one sample that go out.
+    /// Values of one sample, or of one step of it, that go out.
     pub outputs: usize,
     /// Whether the loss must flow back through it: some parameter that is trained lies in it or before it.
     pub backward: bool,
@@ -85,8 +93,26 @@ pub enum StageKind {
     /// A value that two branches read: nothing forward; backward, what came through the shortcut is added to what came
     /// through the layers.
     Fork,
+    /// A vector for each token.
+    Embedding(Embedding),
+    /// A recurrent layer, and the embedding before it where that is computed once a token.
+    Recurrent(Box<RecurrentStage>),
+    /// One value for all steps of a sequence.
+    OverTime(OverTime),
     /// The sum of two branches; backward, its gradient is that of both.
     Add,
+}
+
+impl Stage {
+    /// The most rows of what comes in, for so many samples, if they can be counted.
+    pub fn input_rows(&self, samples: usize) -> Option<usize> {
+        samples.checked_mul(self.input_steps.unwrap_or(1))
+    }
+
+    /// The most rows of what goes out, for so many samples, if they can be counted.
+    pub fn output_rows(&self, samples: usize) -> Option<usize> {
+        samples.checked_mul(self.output_steps.unwrap_or(1))
+    }
 }
 
 impl StageKind {
@@ -96,7 +122,10 @@ impl StageKind {
             StageKind::Window(_)
             | StageKind::Dense(_)
             | StageKind::BatchNorm(_)
-            | StageKind::GroupNorm(_) => true,
+            | StageKind::GroupNorm(_)
+            | StageKind::Recurrent(_) => true,
+            // Only a maximum must be found again.
+            StageKind::OverTime(over) => over.kind == TimeKind::Max,
             // Neither rises throughout, so that what goes out does not say what came in.
             StageKind::Activation(activation) => {
                 matches!(activation, Activation::Gelu(_) | Activation::Silu)
@@ -105,6 +134,7 @@ impl StageKind {
             | StageKind::Average(_)
             | StageKind::Relu
             | StageKind::Softmax(_)
+            | StageKind::Embedding(_)
             | StageKind::Fork
             | StageKind::Add => false,
         }
@@ -120,9 +150,11 @@ impl StageKind {
             | StageKind::Average(_)
             | StageKind::BatchNorm(_)
             | StageKind::GroupNorm(_)
+            | StageKind::Embedding(_)
+            | StageKind::OverTime(_)
             | StageKind::Fork
             | StageKind::Add => false,
-            StageKind::Relu | StageKind::Softmax(_) => true,
+            StageKind::Relu | StageKind::Softmax(_) | StageKind::Recurrent(_) => true,
             StageKind::Activation(_) => !self.reads_input(),
         }
     }
@@ -258,8 +290,25 @@ pub(crate) fn stages(
             Op::AvgPool2d(pool) => StageKind::Average(*pool),
             Op::BatchNorm(norm) => StageKind::BatchNorm(*norm),
             Op::LayerNorm(norm) | Op::GroupNorm(norm) => StageKind::GroupNorm(*norm),
+            Op::Embedding(embedding) => {
+                let rows = samples.saturating_mul(layers[first].input_steps.unwrap_or(1));
+                match layers.get(at).map(|layer| &layer.kind) {
+                    Some(Op::Recurrent(layer)) if 2 * embedding.vocabulary <= rows => {
+                        at += 1;
+                        let table = Some(*embedding);
+                        recurrent(layer, table, &layers[first], samples, threads).ok_or(first)?
+                    }
+                    _ => StageKind::Embedding(*embedding),
+                }
+            }
+            Op::Recurrent(layer) => {
+                recurrent(layer, None, &layers[first], samples, threads).ok_or(first)?
+            }
+            Op::OverTime(over) => StageKind::OverTime(*over),
             Op::Linear(linear) => {
-                let work = DenseWork::new(linear, samples, threads).ok_or(first)?;
+                let rows = samples.checked_mul(layers[first].input_steps.unwrap_or(1));
+                let work = rows.and_then(|rows| DenseWork::new(linear, rows, threads));
+                let work = work.ok_or(first)?;
                 StageKind::Dense(Dense {
                     linear: *linear,
                     relu: take_relu(&mut at),
@@ -302,6 +351,8 @@ pub(crate) fn stages(
             layers: first..at,
             kind,
             parameters: own,
+            input_steps: layers[first].input_steps,
+            output_steps: layers[at - 1].output_steps,
             inputs: layers[first].input.elements(),
             outputs: layers[at - 1].output.elements(),
             backward: value.trains,
@@ -322,6 +373,24 @@ pub(crate) fn stages(
         });
     }
     Ok(stages)
+}
+
+/// A recurrent layer that begins with `first`, its buffers not yet placed.
+fn recurrent(
+    layer: &Recurrent,
+    table: Option<Embedding>,
+    first: &Layer,
+    samples: usize,
+    threads: usize,
+) -> Option<StageKind> {
+    let extents = [samples, first.input_steps?];
+    let work = RecurrentWork::new(layer, table.as_ref(), extents, threads)?;
+    Some(StageKind::Recurrent(Box::new(RecurrentStage {
+        layer: *layer,
+        table,
+        kept: Vec::new(),
+        work,
+    })))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use spec::job::Optimizer;
 use spec::loss::Loss;
 use spec::model::{self, Activation, Gelu, LayerKind, Model, Pair, Size};
 
-use crate::{Error, Init, Mode, Objective, Plan, Request, Rules, Stage, StageKind, plan};
+use crate::{Error, Init, Mode, Objective, Per, Plan, Request, Rules, Stage, StageKind, plan};
 
 const MOMENTUM: Optimizer = Optimizer::Sgd {
     lr: 0.1,
@@ -61,6 +61,7 @@ fn linear(units: u32) -> LayerKind {
     LayerKind::Linear(model::Linear {
         units: Size::Count(units),
         bias: true,
+        tied: None,
     })
 }
 
@@ -68,6 +69,7 @@ fn classes() -> LayerKind {
     LayerKind::Linear(model::Linear {
         units: Size::Classes,
         bias: true,
+        tied: None,
     })
 }
 
@@ -97,8 +99,9 @@ fn planned(
     };
     let mut request = Request {
         model: &model,
-        input: input.parse::<Shape>().expect("a shape"),
+        input: input.parse::<Shape>().expect("a shape").into(),
         classes: 10,
+        per: Per::Sample,
         microbatch: 64,
         microbatches: 1,
         objective: Objective::CROSS_ENTROPY,
@@ -175,8 +178,9 @@ fn a_name_replaces_the_position_in_the_names_of_parameters() {
     let optimizer = MOMENTUM;
     let request = Request {
         model: &model,
-        input: Shape::new(vec![4]).unwrap(),
+        input: Shape::new(vec![4]).unwrap().into(),
         classes: 3,
+        per: Per::Sample,
         microbatch: 1,
         microbatches: 8,
         objective: Objective::CROSS_ENTROPY,
@@ -294,8 +298,14 @@ fn two_layers_of_one_name_are_refused() {
         },
     ];
     let model = Model { layers };
-    let input = Shape::new(vec![4]).unwrap();
-    let error = crate::resolve::resolve(&model, &input, 4, &[], &Loss::CROSS_ENTROPY).unwrap_err();
+    let error = crate::resolve::resolve(
+        &model,
+        &Shape::new(vec![4]).unwrap().into(),
+        (4, Per::Sample),
+        &[],
+        &Loss::CROSS_ENTROPY,
+    )
+    .unwrap_err();
     assert_eq!(
         error,
         Error::DuplicateName {

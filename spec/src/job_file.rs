@@ -25,6 +25,7 @@ mod position;
 mod render;
 mod resources;
 mod schedule;
+mod sequence;
 mod spelling;
 #[cfg(test)]
 mod tests;

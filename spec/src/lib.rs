@@ -21,6 +21,7 @@ pub mod offer;
 pub mod pattern;
 pub mod random;
 pub mod rank;
+pub mod recurrent;
 pub mod schedule;
 pub mod shape;
 pub mod state;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::recurrent::{Embedding, Recurrent};
+
 /// A list of layers, run first to last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Model {
@@ -84,6 +86,11 @@ pub enum LayerKind {
     LogSoftmax,
     /// `(C, H, W)` to `(C·H·W)`.
     Flatten,
+    /// A vector for each token, as PyTorch's `Embedding`.
+    Embedding(Embedding),
+    /// A recurrent layer over a sequence, or several on each other, as PyTorch's `RNN`, `LSTM` and `GRU` over packed
+    /// sequences.
+    Recurrent(Recurrent),
     /// What its layers give, added to what it takes.
     Residual(Residual),
     /// Its layers several times, each time with parameters of their own.
@@ -155,6 +162,8 @@ pub enum Size {
     Count(u32),
     /// As many as the dataset has classes.
     Classes,
+    /// As many as the dataset has tokens.
+    Vocabulary,
 }
 
 /// A fully connected layer.
@@ -164,6 +173,9 @@ pub struct Linear {
     pub units: Size,
     /// Whether a bias is added.
     pub bias: bool,
+    /// The name of the embedding whose table is its weight too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tied: Option<String>,
 }
 
 /// A value for the height and one for the width.
@@ -284,6 +296,8 @@ impl LayerKind {
             LayerKind::Softmax => "softmax",
             LayerKind::LogSoftmax => "log_softmax",
             LayerKind::Flatten => "flatten",
+            LayerKind::Embedding(_) => "embedding",
+            LayerKind::Recurrent(recurrent) => recurrent.cell.word(),
             LayerKind::Residual(_) => "residual",
             LayerKind::Repeat(_) => "repeat",
         }

@@ -66,8 +66,8 @@ ranks = 2
                 "job.toml:6:11: model.layers[0]: unknown layer \"flaten\", did you mean \"flatten\"? (known: linear, conv2d, \
                  max_pool2d, avg_pool2d, global_avg_pool, batch_norm, layer_norm, group_norm, relu, flatten, gelu, silu, \
                  swish, tanh, sigmoid, leaky_relu, elu, softplus, hardtanh, logsigmoid, softmax, log_softmax, \
-                 residual, repeat)",
-                "job.toml:6:32: model.layers[1].linear: expected a whole number from 1 to 1048576, or \"classes\", got 0",
+                 embedding, rnn, lstm, gru, residual, repeat)",
+                "job.toml:6:32: model.layers[1].linear: expected a whole number from 1 to 1048576, \"classes\" or \"vocabulary\", got 0",
                 "job.toml:6:48: missing key model.layers[2].conv2d.kernel: expected a whole number from 1 to 1024, or \
                  two of them as [height, width]",
                 "job.toml:6:63: unknown key \"kernal\" in model.layers[2].conv2d, did you mean \"kernel\"? (known: filters, \
@@ -215,6 +215,23 @@ fn a_model_that_does_not_fit_its_data_is_refused_at_the_layer() {
             r#"[{ residual = [{ residual = [{ residual = [{ residual = [{ residual = [{ residual = [{ residual = [{ residual = [{ residual = ["relu"] }] }] }] }] }] }] }] }] }]"#,
             "5:136: model.layers[0].residual[0].residual[0].residual[0].residual[0].residual[0].residual[0].residual[0].residual[0].residual: \
              layers lie at most 8 lists deep inside model.layers: write it flatter",
+        ),
+        (
+            r#"[{ embedding = 4 }, { linear = "classes" }]"#,
+            "5:11: layer 0 (embedding) needs tokens, but gets 1x8x8: make it the first layer, on a dataset of text",
+        ),
+        (
+            r#"["flatten", { lstm = 4 }, { linear = "classes" }]"#,
+            "5:22: layer 1 (lstm) needs a sequence of values, but gets 64: put { embedding = 64 } before it, on a dataset of text",
+        ),
+        (
+            r#"["flatten", { linear = "vocabulary" }]"#,
+            "5:22: layer 1 (linear) is as large as the vocabulary, but the data has no tokens: write a number, or train on a \
+             dataset of text",
+        ),
+        (
+            r#"["flatten", { linear = { units = "classes", tied = "embed" } }]"#,
+            "5:22: layer 1 (linear) is tied to \"embed\", but no embedding before it is called so: put one first",
         ),
         (
             r#"["flatten", { linear = 9 }]"#,

@@ -26,6 +26,11 @@ impl<'a, T> Shared<'a, T> {
         }
     }
 
+    /// How much there is.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// Where the whole begins, for parts that are no stretch of it.
     #[allow(dead_code)] // For `Columns::some`.
     pub fn start(&self) -> *mut T {

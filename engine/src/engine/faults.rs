@@ -35,9 +35,10 @@ impl<T: Float> Engine<T> {
     /// # Errors
     /// Samples that do not fit.
     pub fn forward_fault(&mut self, batch: &Batch<'_, T>) -> Result<Option<Fault>, Error> {
-        let samples = self.check(&batch.samples)?;
-        let Samples::Values(x) = batch.samples;
-        if !finite(x) {
+        let extent = self.check(&batch.samples)?;
+        if let Samples::Values(x) | Samples::Sequences { values: x, .. } = batch.samples
+            && !finite(x)
+        {
             return Ok(Some(Fault::Samples));
         }
         if let Some(layer) = self.layer_of_fault(self.parameters(), false) {
@@ -46,13 +47,14 @@ impl<T: Float> Engine<T> {
         let mut fault = None;
         let pool = Arc::clone(&self.pool);
         let seen = |device: &dyn Backend, views: &Views, stage: &Stage| {
-            let output = views.words(stage.output, stage.outputs * samples);
+            let rows = extent.of(stage.output_steps);
+            let output = views.words(stage.output, stage.outputs * rows);
             if !finite::<T>(bytemuck::cast_slice(device.bytes(output))) {
                 fault = Some(Fault::Output(stage.layers.start));
             }
             fault.is_some()
         };
-        pool.enter(|| self.forward_until(&batch.samples, samples, Pass::Train, seen));
+        pool.enter(|| self.forward_until(&batch.samples, extent, Pass::Train, seen));
         Ok(fault)
     }
 

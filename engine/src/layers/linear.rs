@@ -2,7 +2,7 @@
 
 use plan::{Dense, Stage};
 
-use crate::backend::{Backend, LinearBackward, LinearForward};
+use crate::backend::{Backend, LinearBackward, LinearForward, View};
 use crate::layers::views::Views;
 
 /// `y = relu?(x Wᵀ + b)`
@@ -13,7 +13,7 @@ pub(crate) fn forward(
     dense: &Dense,
     samples: usize,
 ) {
-    let (weight, bias) = views.weight_and_bias(stage, views.plan.places.parameters);
+    let (weight, bias) = weight_and_bias(views, stage, dense, views.plan.places.parameters);
     let batch = views.batch(stage, samples);
     device.linear_forward(
         dense,
@@ -37,8 +37,8 @@ pub(crate) fn backward(
     samples: usize,
     slot: usize,
 ) {
-    let (weight, _) = views.weight_and_bias(stage, views.plan.places.parameters);
-    let (weight_gradient, bias_gradient) = views.weight_and_bias(stage, slot);
+    let (weight, _) = weight_and_bias(views, stage, dense, views.plan.places.parameters);
+    let (weight_gradient, bias_gradient) = weight_and_bias(views, stage, dense, slot);
     let batch = views.batch(stage, samples);
     let at = LinearBackward {
         x: batch.x,
@@ -57,4 +57,20 @@ pub(crate) fn backward(
         ),
     };
     device.linear_backward(dense, samples, at);
+}
+
+/// Weight and bias in a flat buffer; a tied weight is the table of its embedding.
+fn weight_and_bias(
+    views: &Views,
+    stage: &Stage,
+    dense: &Dense,
+    buffer: usize,
+) -> (View, Option<View>) {
+    match dense.linear.tied {
+        None => views.weight_and_bias(stage, buffer),
+        Some(table) => {
+            let [bias, _] = views.parameters(stage, buffer);
+            (views.parameter(buffer, table), bias)
+        }
+    }
 }

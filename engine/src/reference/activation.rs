@@ -15,11 +15,7 @@ pub(crate) fn activate<T: Float, F: Functions<T>>(activation: &Activation, value
         Activation::Gelu(Gelu::Erf) => each(values, |x| x * F::normal(x).0),
         Activation::Gelu(Gelu::Tanh) => each(values, |x| x * nearly_normal::<T, F>(x).0),
         Activation::Silu => each(values, |x| x * logistic::<T, F>(x).0),
-        Activation::Tanh => each(values, |x| {
-            let low = F::exponential_less_one(-(magnitude(x) + magnitude(x)));
-            let y = -low / (low + T::of(2.0));
-            if x < T::ZERO { -y } else { y }
-        }),
+        Activation::Tanh => each(values, |x| tangent::<T, F>(x)),
         Activation::Sigmoid => each(values, |x| logistic::<T, F>(x).0),
         Activation::LeakyRelu { slope } => {
             let slope = T::of(slope);
@@ -105,8 +101,9 @@ pub(crate) fn derive<T: Float, F: Functions<T>>(
     }
 }
 
+/// `f` of every value, in place.
 #[inline(always)]
-fn each<T: Float>(values: &mut [T], f: impl Fn(T) -> T) {
+pub(crate) fn each<T: Float>(values: &mut [T], f: impl Fn(T) -> T) {
     for value in values {
         *value = f(*value);
     }
@@ -129,9 +126,17 @@ fn at_least_zero<T: Float>(x: T) -> T {
     if x < T::ZERO { T::ZERO } else { x }
 }
 
+/// The hyperbolic tangent.
+#[inline(always)]
+pub(crate) fn tangent<T: Float, F: Functions<T>>(x: T) -> T {
+    let low = F::exponential_less_one(-(magnitude(x) + magnitude(x)));
+    let y = -low / (low + T::of(2.0));
+    if x < T::ZERO { -y } else { y }
+}
+
 /// `sigmoid(x)` and `sigmoid(-x)`, each exact when it is small.
 #[inline(always)]
-fn logistic<T: Float, F: Functions<T>>(x: T) -> (T, T) {
+pub(crate) fn logistic<T: Float, F: Functions<T>>(x: T) -> (T, T) {
     let part = F::exponential(-magnitude(x));
     let large = T::ONE / (T::ONE + part);
     let small = part * large;

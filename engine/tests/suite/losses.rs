@@ -48,6 +48,7 @@ impl Bare {
         let head = LayerKind::Linear(Linear {
             units: Size::Classes,
             bias: false,
+            tied: None,
         });
         let mut network = Network::new(&[rows], classes, rows, vec![head]);
         network.loss = loss;

@@ -8,6 +8,7 @@ mod exactness;
 #[cfg(test)]
 mod fast;
 #[cfg(test)]
+mod given;
 mod groups;
 #[cfg(test)]
 mod losses;
@@ -23,5 +24,6 @@ mod refusals;
 mod residuals;
 #[cfg(test)]
 mod running;
+mod sequences;
 #[cfg(test)]
 mod tensors;

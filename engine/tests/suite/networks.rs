@@ -1,7 +1,7 @@
 //! Networks to test with.
 
 use engine::{Batch, Engine, Float};
-use plan::{Mode, Objective, Plan, Request, Rules, plan};
+use plan::{Mode, Objective, Per, Plan, Request, Rules, Signal, plan};
 use spec::Shape;
 use spec::ema::Ema;
 use spec::group::Group;
@@ -43,6 +43,8 @@ pub const ADAMW: Optimizer = Optimizer::AdamW {
 pub struct Network {
     pub model: Model,
     pub input: Vec<usize>,
+    /// What samples are where they are sequences, and what has a target.
+    pub sequence: Option<(Signal, Per)>,
     pub classes: usize,
     pub microbatch: usize,
     pub microbatches: u32,
@@ -67,6 +69,7 @@ impl Network {
                 layers: unnamed(kinds),
             },
             input: input.to_vec(),
+            sequence: None,
             classes,
             microbatch,
             microbatches: 1,
@@ -81,10 +84,16 @@ impl Network {
     }
 
     pub fn plan(&self, mode: Mode) -> Result<Plan, plan::Error> {
+        let values = || Shape::new(self.input.clone()).expect("a shape").into();
+        let (input, per) = self
+            .sequence
+            .clone()
+            .unwrap_or_else(|| (values(), Per::Sample));
         plan(&Request {
             model: &self.model,
-            input: Shape::new(self.input.clone()).expect("a shape"),
+            input,
             classes: self.classes,
+            per,
             microbatch: self.microbatch,
             microbatches: self.microbatches,
             objective: Objective {
@@ -174,6 +183,7 @@ pub fn linear(units: u32) -> LayerKind {
     LayerKind::Linear(Linear {
         units: Size::Count(units),
         bias: true,
+        tied: None,
     })
 }
 
@@ -181,6 +191,7 @@ pub fn classes() -> LayerKind {
     LayerKind::Linear(Linear {
         units: Size::Classes,
         bias: true,
+        tied: None,
     })
 }
 

@@ -4,6 +4,7 @@ use spec::model::{self, LayerKind, Model, Pair, Size};
 
 use super::*;
 use crate::resolve::resolve;
+use crate::signal::Per;
 
 fn stages_of(kinds: Vec<LayerKind>) -> Vec<Stage> {
     let model = Model {
@@ -12,8 +13,9 @@ fn stages_of(kinds: Vec<LayerKind>) -> Vec<Stage> {
             .map(|kind| model::Layer { name: None, kind })
             .collect(),
     };
-    let input = Shape::new(vec![1, 8, 8]).unwrap();
-    let (layers, parameters) = resolve(&model, &input, 10, &[], &Loss::CROSS_ENTROPY).unwrap();
+    let input = Shape::new(vec![1, 8, 8]).unwrap().into();
+    let (layers, parameters) =
+        resolve(&model, &input, (10, Per::Sample), &[], &Loss::CROSS_ENTROPY).unwrap();
     stages(&layers, &parameters, 4, 1).unwrap()
 }
 
@@ -37,7 +39,11 @@ fn pool() -> LayerKind {
 }
 
 fn linear(units: Size) -> LayerKind {
-    LayerKind::Linear(model::Linear { units, bias: true })
+    LayerKind::Linear(model::Linear {
+        units,
+        bias: true,
+        tied: None,
+    })
 }
 
 #[test]

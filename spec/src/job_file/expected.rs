@@ -44,7 +44,7 @@ pub enum Expected {
         /// The largest that is taken.
         to: u32,
     },
-    /// A whole number, or `"classes"`.
+    /// A whole number, `"classes"` or `"vocabulary"`.
     Units {
         /// The largest number that is taken.
         to: u32,
@@ -162,7 +162,7 @@ impl fmt::Display for Expected {
             Expected::Pair { from, to } => {
                 write!(f, "a whole number from {from} to {to}, or two of them as [height, width]")
             }
-            Expected::Units { to } => write!(f, "a whole number from 1 to {to}, or \"classes\""),
+            Expected::Units { to } => write!(f, "a whole number from 1 to {to}, \"classes\" or \"vocabulary\""),
             Expected::Number(interval) => write!(f, "a number {interval}"),
             Expected::Weights(interval) => {
                 write!(f, "a number {interval}, or a list of them, one an output")

@@ -56,7 +56,27 @@ pub(super) const VALIDATE: &[&str] = &["every_epochs"];
 pub(super) const RESOURCES: &[&str] = &["device", "ranks", "threads"];
 pub(super) const CHECKPOINT: &[&str] = &["every_steps", "keep_last"];
 
-pub(super) const LINEAR: &[&str] = &["units", "bias"];
+pub(super) const LINEAR: &[&str] = &["units", "bias", "tied"];
+pub(super) const EMBEDDING: &[&str] = &["size", "padding_index"];
+pub(super) const RNN: &[&str] = &[
+    "hidden",
+    "layers",
+    "bidirectional",
+    "dropout",
+    "output",
+    "nonlinearity",
+    "bias",
+];
+pub(super) const GATED: &[&str] = &[
+    "hidden",
+    "layers",
+    "bidirectional",
+    "dropout",
+    "output",
+    "bias",
+];
+pub(super) const OUTPUTS: &[&str] = &["all", "last", "mean"];
+pub(super) const NONLINEARITIES: &[&str] = &["tanh", "relu"];
 pub(super) const CONV2D: &[&str] = &["filters", "kernel", "stride", "padding", "bias"];
 pub(super) const POOL2D: &[&str] = &["kernel", "stride", "padding"];
 
@@ -93,6 +113,10 @@ pub(super) const LAYERS: &[&str] = &[
     "logsigmoid",
     "softmax",
     "log_softmax",
+    "embedding",
+    "rnn",
+    "lstm",
+    "gru",
     "residual",
     "repeat",
 ];
@@ -221,6 +245,9 @@ pub(super) fn of_layer(layer: &str) -> &'static [&'static str] {
         "gelu" => GELU,
         "leaky_relu" => LEAKY_RELU,
         "elu" => ELU,
+        "embedding" => EMBEDDING,
+        "rnn" => RNN,
+        "lstm" | "gru" => GATED,
         "residual" => RESIDUAL,
         "repeat" => REPEAT,
         _ => &[],

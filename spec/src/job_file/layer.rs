@@ -11,6 +11,7 @@ use crate::job_file::mistake::Wrong;
 use crate::job_file::name::is_layer_name;
 use crate::job_file::nested;
 use crate::job_file::normalization;
+use crate::job_file::sequence;
 use crate::job_file::spelling::nearest;
 use crate::job_file::tree::{Table, Value};
 use crate::job_file::window::{avg_pool2d, conv2d, max_pool2d};
@@ -165,6 +166,10 @@ fn bare(field: &Field<'_>, word: &str, found: &mut Found) -> Option<LayerKind> {
         "batch_norm" => return Some(normalization::bare_batch_norm()),
         "layer_norm" => return Some(normalization::bare_layer_norm()),
         "group_norm" => ("group_norm", "{ group_norm = 8 }"),
+        "embedding" => ("embedding", "{ embedding = 64 }"),
+        "rnn" => ("rnn", "{ rnn = 128 }"),
+        "lstm" => ("lstm", "{ lstm = 128 }"),
+        "gru" => ("gru", "{ gru = 128 }"),
         "residual" => ("residual", "{ residual = [{ linear = 64 }, \"relu\"] }"),
         "repeat" => (
             "repeat",
@@ -257,6 +262,8 @@ fn kind(word: &str, field: &Field<'_>, depth: usize, found: &mut Found) -> Optio
         "gelu" => activation::gelu(field, found).map(LayerKind::Activation),
         "leaky_relu" => activation::leaky_relu(field, found).map(LayerKind::Activation),
         "elu" => activation::elu(field, found).map(LayerKind::Activation),
+        "embedding" => sequence::embedding(field, found),
+        "rnn" | "lstm" | "gru" => sequence::recurrent(word, field, found),
         "residual" => nested::residual(field, &inside, found).map(LayerKind::Residual),
         "repeat" => nested::repeat(field, &inside, found).map(LayerKind::Repeat),
         _ => {
@@ -285,6 +292,7 @@ fn linear(field: &Field<'_>, found: &mut Found) -> Option<Linear> {
         return Some(Linear {
             units: units(field, found)?,
             bias: true,
+            tied: None,
         });
     };
     let section = field.section(keys::LINEAR, found)?;
@@ -293,9 +301,14 @@ fn linear(field: &Field<'_>, found: &mut Found) -> Option<Linear> {
         .required("units", expected, found)
         .and_then(|field| units(&field, found));
     let bias = section.or("bias", true, found, Field::flag);
+    let tied = section.or("tied", None, found, |field, found| {
+        let text = field.text(Expected::LayerName, found)?;
+        Some(Some(text.to_string()))
+    });
     Some(Linear {
         units: units?,
         bias: bias?,
+        tied: tied?,
     })
 }
 
@@ -303,6 +316,7 @@ fn units(field: &Field<'_>, found: &mut Found) -> Option<Size> {
     let expected = Expected::Units { to: MOST_UNITS };
     match &field.node.value {
         Value::Text(text) if text == "classes" => Some(Size::Classes),
+        Value::Text(text) if text == "vocabulary" => Some(Size::Vocabulary),
         Value::Text(_) => {
             field.out_of_range(expected, found);
             None

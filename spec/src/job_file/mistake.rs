@@ -121,6 +121,14 @@ pub enum Wrong {
         /// The other.
         second: String,
     },
+    /// Dropout between the layers of a recurrent layer that has but one.
+    #[error(
+        "{key}: there is only one layer, and so no place between two: set layers, or add {{ dropout = .. }} behind it"
+    )]
+    DropoutBetweenNothing {
+        /// The key.
+        key: String,
+    },
     /// Neither epochs nor steps.
     #[error("missing key training.epochs or training.steps: say how long to train")]
     NoLength,

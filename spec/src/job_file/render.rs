@@ -8,6 +8,7 @@ use crate::job::{Clip, Device, Job, Length, Normalize, Optimizer, Validation};
 use crate::loss::{ClassWeights, CrossEntropy, Loss, PosWeight};
 use crate::model::{Activation, Gelu, Layer, LayerKind, Pair, Size};
 use crate::monitor::EarlyStopping;
+use crate::recurrent::{Cell, Nonlinearity, Output, Recurrent};
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
 
 /// The job as TOML with all defaults written out, which parses back to the same job if the job came from `parse`.
@@ -260,8 +261,13 @@ fn entry(layer: &Layer) -> String {
             let units = match linear.units {
                 Size::Count(count) => count.to_string(),
                 Size::Classes => "\"classes\"".to_string(),
+                Size::Vocabulary => "\"vocabulary\"".to_string(),
             };
-            format!("{{ units = {units}, bias = {} }}", linear.bias)
+            let tied = match &linear.tied {
+                Some(name) => format!(", tied = {}", quoted(name)),
+                None => String::new(),
+            };
+            format!("{{ units = {units}, bias = {}{tied} }}", linear.bias)
         }
         LayerKind::Conv2d(conv) => format!(
             "{{ filters = {}, kernel = {}, stride = {}, padding = {}, bias = {} }}",
@@ -294,6 +300,11 @@ fn entry(layer: &Layer) -> String {
             format!("{{ slope = {slope:?} }}")
         }
         LayerKind::Activation(Activation::Elu { alpha }) => format!("{{ alpha = {alpha:?} }}"),
+        LayerKind::Embedding(embedding) => match embedding.padding_index {
+            Some(index) => format!("{{ size = {}, padding_index = {index} }}", embedding.size),
+            None => format!("{{ size = {} }}", embedding.size),
+        },
+        LayerKind::Recurrent(layers) => recurrent(layers),
         LayerKind::Residual(residual) if residual.projection.is_empty() => {
             format!("{{ layers = {} }}", list(&residual.layers))
         }
@@ -321,6 +332,23 @@ fn entry(layer: &Layer) -> String {
         Some(name) => format!("{{ {word} = {values}, name = {} }}", quoted(name)),
         None => format!("{{ {word} = {values} }}"),
     }
+}
+
+fn recurrent(layers: &Recurrent) -> String {
+    let output = match layers.output {
+        Output::All => "all",
+        Output::Last => "last",
+        Output::Mean => "mean",
+    };
+    let nonlinearity = match layers.cell {
+        Cell::Rnn(Nonlinearity::Tanh) => ", nonlinearity = \"tanh\"",
+        Cell::Rnn(Nonlinearity::Relu) => ", nonlinearity = \"relu\"",
+        Cell::Lstm | Cell::Gru => "",
+    };
+    format!(
+        "{{ hidden = {}, layers = {}, bidirectional = {}, dropout = {:?}, output = \"{output}\"{nonlinearity}, bias = {} }}",
+        layers.hidden, layers.layers, layers.bidirectional, layers.dropout, layers.bias
+    )
 }
 
 fn list(layers: &[Layer]) -> String {

@@ -1,7 +1,7 @@
 //! A microbatch of the loader as the engine takes it.
 
 use data::Microbatch;
-use engine::{Batch, Moment};
+use engine::{Batch, Moment, Samples, Targets};
 use spec::Job;
 
 /// A microbatch of `step`, counted from 1.
@@ -19,5 +19,17 @@ pub(super) fn of_step<'a>(part: &'a Microbatch, job: &Job, step: u64) -> Batch<'
 
 /// A microbatch of an evaluation, where nothing is drawn.
 pub(super) fn of_evaluation(part: &Microbatch) -> Batch<'_, f32> {
-    Batch::classified(&part.x, &part.labels)
+    let samples = if part.lengths.is_empty() {
+        Samples::Values(&part.x)
+    } else {
+        Samples::Tokens {
+            ids: &part.tokens,
+            lengths: &part.lengths,
+        }
+    };
+    Batch {
+        samples,
+        targets: Targets::Classes(&part.labels),
+        moment: Moment::default(),
+    }
 }

@@ -49,7 +49,7 @@ impl Shown<'_> {
             blank(),
             blank(),
             blank(),
-            bytes(4 * (plan.input.elements() * plan.microbatch) as u64),
+            bytes(4 * (plan.input.values() * plan.microbatch) as u64),
         ];
         let layers = plan.layers.iter().map(|layer| {
             let word = match layer.kind {

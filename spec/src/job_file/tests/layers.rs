@@ -4,9 +4,10 @@ use super::{SMALL, mistakes_of};
 use crate::job_file::spelling::listed;
 use crate::job_file::{keys, layer_positions, parse};
 use crate::model::{
-    Activation, AvgPool2d, BatchNorm, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, MaxPool2d,
-    Pair, Repeat, Residual,
+    Activation, AvgPool2d, BatchNorm, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
+    MaxPool2d, Pair, Repeat, Residual, Size,
 };
+use crate::recurrent::{Cell, Embedding, Nonlinearity, Output, Recurrent};
 
 /// The mistakes of the small file with these layers, without their place in the file.
 fn layers(layers: &str) -> Vec<String> {
@@ -34,15 +35,15 @@ fn layers_are_checked_one_by_one() {
         ("[3]", format!("11: model.layers[0]: expected {layer}, got 3")),
         ("[{}]", format!("11: model.layers[0]: no layer is named here, expected one of {known}")),
         ("[{ name = \"a\" }]", format!("11: model.layers[0]: no layer is named here, expected one of {known}")),
-        ("[{ lstm = 3 }]", format!("13: model.layers[0]: unknown layer \"lstm\", expected {known}")),
+        ("[{ transformer = 3 }]", format!("13: model.layers[0]: unknown layer \"transformer\", expected {known}")),
         ("[\"conv2d\"]", "11: model.layers[0]: \"conv2d\" needs values, as { conv2d = { filters = 32, kernel = 3 } }".to_string()),
         ("[\"max_pool2d\"]", "11: model.layers[0]: \"max_pool2d\" needs values, as { max_pool2d = 2 }".to_string()),
         ("[{ conv2d = 32 }]", "22: missing key model.layers[0].conv2d.kernel: expected a whole number from 1 to 1024, or two of them as [height, width]".to_string()),
         ("[{ conv2d = { kernel = 3 } }]", "22: missing key model.layers[0].conv2d.filters: expected a whole number from 1 to 1048576".to_string()),
-        ("[{ linear = {} }]", "22: missing key model.layers[0].linear.units: expected a whole number from 1 to 1048576, or \"classes\"".to_string()),
-        ("[{ linear = 0 }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, or \"classes\", got 0".to_string()),
-        ("[{ linear = 1048577 }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, or \"classes\", got 1048577".to_string()),
-        ("[{ linear = [1] }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, or \"classes\", got a list".to_string()),
+        ("[{ linear = {} }]", "22: missing key model.layers[0].linear.units: expected a whole number from 1 to 1048576, \"classes\" or \"vocabulary\"".to_string()),
+        ("[{ linear = 0 }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, \"classes\" or \"vocabulary\", got 0".to_string()),
+        ("[{ linear = 1048577 }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, \"classes\" or \"vocabulary\", got 1048577".to_string()),
+        ("[{ linear = [1] }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, \"classes\" or \"vocabulary\", got a list".to_string()),
         ("[{ relu = {}, flatten = {} }]", "24: model.layers[0]: relu and flatten are two layers, write each in its own { }".to_string()),
         ("[{ linear = 3, nam = \"a\" }]", "25: unknown key \"nam\" in model.layers[0], did you mean \"name\"? (known: linear, name)".to_string()),
         ("[{ conv2d = { filters = 1, kernel = 1 }, padding = 1 }]", "51: unknown key \"padding\" in model.layers[0], did you mean \"conv2d.padding\"? (known: conv2d, name)".to_string()),
@@ -54,6 +55,12 @@ fn layers_are_checked_one_by_one() {
         ("[{ batch_norm = { momentum = 1.5 } }]", "39: model.layers[0].batch_norm.momentum: expected a number of at least 0.0 and at most 1.0, got 1.5".to_string()),
         ("[{ layer_norm = { eps = 0 } }]", "34: model.layers[0].layer_norm.eps: expected a number of at least 1e-30 and at most 1.0, got 0".to_string()),
         ("[{ avg_pool2d = { kernel = 2, padding = 2 } }]", "50: model.layers[0].avg_pool2d.padding: padding of 2 is more than half the kernel of 2: at most 1".to_string()),
+        ("[\"lstm\"]", "11: model.layers[0]: \"lstm\" needs values, as { lstm = 128 }".to_string()),
+        ("[{ embedding = 0 }]", "25: model.layers[0].embedding: expected a whole number from 1 to 1048576, got 0".to_string()),
+        ("[{ gru = { layers = 2 } }]", "19: missing key model.layers[0].gru.hidden: expected a whole number from 1 to 1048576".to_string()),
+        ("[{ lstm = { hidden = 3, output = \"lst\" } }]", "43: model.layers[0].lstm.output: unknown word \"lst\", did you mean \"last\"? (known: all, last, mean)".to_string()),
+        ("[{ lstm = { hidden = 3, nonlinearity = \"relu\" } }]", "34: unknown key \"nonlinearity\" in model.layers[0].lstm (known: hidden, layers, bidirectional, dropout, output, bias)".to_string()),
+        ("[{ rnn = { hidden = 3, dropout = 0.5 } }]", "43: model.layers[0].rnn.dropout: there is only one layer, and so no place between two: set layers, or add { dropout = .. } behind it".to_string()),
         ("[{ swish = 3 }]", "21: model.layers[0].swish: expected \"swish\" alone or { swish = {} }, since it takes no values, got 3".to_string()),
         ("[{ relu = { inplace = true } }]", "22: unknown key \"inplace\" in model.layers[0].relu (no key is known here)".to_string()),
         ("[{ max_pool2d = [1, 2, 3] }]", "26: model.layers[0].max_pool2d: expected a whole number from 1 to 1024, or two of them as [height, width], got a list".to_string()),
@@ -84,8 +91,8 @@ fn mistakes_inside_nested_lists_have_their_places() {
         ("[{ residual = { layers = \"relu\" } }]", format!("35: model.layers[0].residual.layers: expected {list}, got \"relu\"")),
         ("[{ residual = { layers = [\"relu\"], projektion = [] } }]", "45: unknown key \"projektion\" in model.layers[0].residual, did you mean \"projection\"? (known: layers, projection)".to_string()),
         ("[{ residual = { layers = [\"relu\"], projection = 1 } }]", "58: model.layers[0].residual.projection: expected a list of layers, or one layer, as { conv2d = { filters = 64, kernel = 1 } }, got 1".to_string()),
-        ("[{ residual = { layers = [\"relu\"], projection = { linear = 0 } } }]", "69: model.layers[0].residual.projection.linear: expected a whole number from 1 to 1048576, or \"classes\", got 0".to_string()),
-        ("[\"relu\", { residual = [\"relu\", { linear = { unit = 3 , units = 4} }] }]", "54: unknown key \"unit\" in model.layers[1].residual[1].linear, did you mean \"units\"? (known: units, bias)".to_string()),
+        ("[{ residual = { layers = [\"relu\"], projection = { linear = 0 } } }]", "69: model.layers[0].residual.projection.linear: expected a whole number from 1 to 1048576, \"classes\" or \"vocabulary\", got 0".to_string()),
+        ("[\"relu\", { residual = [\"relu\", { linear = { unit = 3 , units = 4} }] }]", "54: unknown key \"unit\" in model.layers[1].residual[1].linear, did you mean \"units\"? (known: units, bias, tied)".to_string()),
         ("[{ residual = [{ relu = {}, name = \"a\" }, { tanh = {}, name = \"a\" }] }]", "72: model.layers[0].residual[1].name: the name \"a\" is taken by model.layers[0].residual[0]: layer names are unique".to_string()),
         ("[{ residual = [{ relu = {}, name = \"projection\" }] }]", "45: model.layers[0].residual[0].name: \"projection\" is what the residual's projection is called: choose another name".to_string()),
         ("[{ repeat = 2 }]", "22: model.layers[0].repeat: expected a table, got 2".to_string()),
@@ -269,6 +276,64 @@ fn average_poolings_and_norms_have_a_main_value_or_a_table() {
             layer(1e-3, false),
             group(4, 1e-5, true),
             group(2, 0.5, true),
+        ]
+    );
+}
+
+#[test]
+fn layers_of_sequences_have_a_main_value_or_a_table() {
+    let plain = |cell| Recurrent {
+        cell,
+        hidden: 128,
+        layers: 1,
+        bidirectional: false,
+        dropout: 0.0,
+        output: Output::All,
+        bias: true,
+    };
+    assert_eq!(
+        kinds(
+            r#"[{ embedding = 64 }, { embedding = { size = 8, padding_index = 0 } }, { lstm = 128 }, { gru = { hidden = 128 } },
+                { rnn = { hidden = 128, nonlinearity = "relu", bias = false } }, { lstm = { hidden = 128, layers = 2, bidirectional = true,
+                dropout = 0.25, output = "last" } }, { gru = { hidden = 128, output = "mean" } }, { linear = "vocabulary" },
+                { linear = { units = "vocabulary", tied = "words" } }]"#
+        ),
+        [
+            LayerKind::Embedding(Embedding {
+                size: 64,
+                padding_index: None
+            }),
+            LayerKind::Embedding(Embedding {
+                size: 8,
+                padding_index: Some(0)
+            }),
+            LayerKind::Recurrent(plain(Cell::Lstm)),
+            LayerKind::Recurrent(plain(Cell::Gru)),
+            LayerKind::Recurrent(Recurrent {
+                bias: false,
+                ..plain(Cell::Rnn(Nonlinearity::Relu))
+            }),
+            LayerKind::Recurrent(Recurrent {
+                layers: 2,
+                bidirectional: true,
+                dropout: 0.25,
+                output: Output::Last,
+                ..plain(Cell::Lstm)
+            }),
+            LayerKind::Recurrent(Recurrent {
+                output: Output::Mean,
+                ..plain(Cell::Gru)
+            }),
+            LayerKind::Linear(Linear {
+                units: Size::Vocabulary,
+                bias: true,
+                tied: None,
+            }),
+            LayerKind::Linear(Linear {
+                units: Size::Vocabulary,
+                bias: true,
+                tied: Some("words".into()),
+            }),
         ]
     );
 }

@@ -46,7 +46,7 @@ ranks = 2
             r#"job.toml:10:46: unknown key "pading" in model.layers[0].conv2d, did you mean "padding"? (known: filters, kernel, stride, padding, bias)"#,
             r#"job.toml:10:67: model.layers[0].name: expected a name of letters, digits, "_" and "-" that is not a bare number, at most 128 long, got "0""#,
             r#"job.toml:11:3: model.layers[1]: unknown layer "rellu", did you mean "relu"? (known: LAYERS)"#,
-            r#"job.toml:12:14: model.layers[2].linear: expected a whole number from 1 to 1048576, or "classes", got "clases""#,
+            r#"job.toml:12:14: model.layers[2].linear: expected a whole number from 1 to 1048576, "classes" or "vocabulary", got "clases""#,
             r#"job.toml:13:3: model.layers[3]: "linear" needs values, as { linear = 128 } or { linear = "classes" }"#,
             r#"job.toml:13:22: model.layers[4].relu: expected "relu" alone or { relu = {} }, since it takes no values, got 3"#,
             r#"job.toml:13:32: model.layers[4].name: the name "a" is taken by model.layers[2]: layer names are unique"#,

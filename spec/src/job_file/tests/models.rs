@@ -6,6 +6,7 @@ use crate::model::{
     Activation, AvgPool2d, BatchNorm, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
     MaxPool2d, Model, Pair, Repeat, Residual, Size,
 };
+use crate::recurrent::{Cell, Embedding, Nonlinearity, Output, Recurrent};
 
 fn pair(from: u32, to: u32) -> impl Strategy<Value = Pair> {
     prop_oneof![
@@ -15,9 +16,14 @@ fn pair(from: u32, to: u32) -> impl Strategy<Value = Pair> {
 }
 
 fn kind() -> impl Strategy<Value = LayerKind> {
-    let units = prop_oneof![Just(Size::Classes), (1u32..=1 << 20).prop_map(Size::Count)];
-    let linear =
-        (units, any::<bool>()).prop_map(|(units, bias)| LayerKind::Linear(Linear { units, bias }));
+    let units = prop_oneof![
+        Just(Size::Classes),
+        Just(Size::Vocabulary),
+        (1u32..=1 << 20).prop_map(Size::Count)
+    ];
+    let tied = prop::option::of("[a-z]{1,8}");
+    let linear = (units, any::<bool>(), tied)
+        .prop_map(|(units, bias, tied)| LayerKind::Linear(Linear { units, bias, tied }));
     let conv2d = (
         1u32..=1 << 20,
         pair(1, 1024),
@@ -99,8 +105,43 @@ fn kind() -> impl Strategy<Value = LayerKind> {
         layer_norm,
         group_norm,
         activation.prop_map(LayerKind::Activation),
+        embedding(),
+        recurrent(),
         valueless
     ]
+}
+
+fn embedding() -> impl Strategy<Value = LayerKind> {
+    (1u32..=1 << 20, any::<Option<u32>>()).prop_map(|(size, padding_index)| {
+        LayerKind::Embedding(Embedding {
+            size,
+            padding_index,
+        })
+    })
+}
+
+fn recurrent() -> impl Strategy<Value = LayerKind> {
+    let cell = prop::sample::select(vec![
+        Cell::Rnn(Nonlinearity::Tanh),
+        Cell::Rnn(Nonlinearity::Relu),
+        Cell::Lstm,
+        Cell::Gru,
+    ]);
+    let output = prop::sample::select(vec![Output::All, Output::Last, Output::Mean]);
+    let sizes = (1u32..=1 << 20, 1u32..=64, prop_oneof![Just(0.0), 0.0..1.0]);
+    (cell, sizes, output, any::<[bool; 2]>()).prop_map(
+        |(cell, (hidden, layers, dropout), output, [bidirectional, bias])| {
+            LayerKind::Recurrent(Recurrent {
+                cell,
+                hidden,
+                layers,
+                bidirectional,
+                dropout: if layers > 1 { dropout } else { 0.0 },
+                output,
+                bias,
+            })
+        },
+    )
 }
 
 /// A list of layers of these kinds.

@@ -47,6 +47,7 @@ fn what_is_not_said_has_its_default() {
                 plain(LayerKind::Linear(Linear {
                     units: Size::Classes,
                     bias: true,
+                    tied: None,
                 })),
             ],
         },
@@ -118,12 +119,14 @@ fn what_is_said_is_kept() {
                 plain(LayerKind::Linear(Linear {
                     units: Size::Count(128),
                     bias: false,
+                    tied: None,
                 })),
                 named(
                     "head",
                     LayerKind::Linear(Linear {
                         units: Size::Classes,
                         bias: true,
+                        tied: None,
                     }),
                 ),
             ],

@@ -1,0 +1,133 @@
+//! The stages of a plan, one after the other and back. A stage of sequences runs over the rows of all steps as it would
+//! over samples.
+
+use plan::{Stage, StageKind};
+
+use crate::backend::Backend;
+use crate::batch::Samples;
+use crate::engine::Engine;
+use crate::engine::given::Extent;
+use crate::float::Float;
+use crate::layers::batch_norm::Pass;
+use crate::layers::views::Views;
+use crate::layers::{
+    activation, avg_pool2d, batch_norm, conv2d, embedding, group_norm, linear, max_pool2d,
+    over_time, recurrent, relu, residual, softmax,
+};
+
+impl<T: Float> Engine<T> {
+    /// Runs forward through all stages.
+    pub(crate) fn forward(&mut self, given: &Samples<'_, T>, extent: Extent, pass: Pass) {
+        self.forward_until(given, extent, pass, |_, _, _| false);
+    }
+
+    /// Runs forward until `stop` says so after a stage.
+    pub(crate) fn forward_until(
+        &mut self,
+        given: &Samples<'_, T>,
+        extent: Extent,
+        pass: Pass,
+        mut stop: impl FnMut(&dyn Backend, &Views, &Stage) -> bool,
+    ) {
+        let (values, tokens) = apart(given);
+        let input = self.views.words(self.views.plan.places.input, values.len());
+        self.device
+            .bytes_mut(input)
+            .copy_from_slice(bytemuck::cast_slice(values));
+        let (device, views, packing) = (&mut *self.device, &self.views, &self.packing);
+        for stage in &views.plan.stages {
+            let samples = extent.of(stage.input_steps);
+            match &stage.kind {
+                StageKind::Window(window) => {
+                    conv2d::forward(device, views, stage, window, samples, pass)
+                }
+                StageKind::Dense(dense) => linear::forward(device, views, stage, dense, samples),
+                StageKind::Pool(pool) => max_pool2d::forward(device, views, stage, pool, samples),
+                StageKind::Average(pool) => {
+                    avg_pool2d::forward(device, views, stage, pool, samples)
+                }
+                StageKind::BatchNorm(norm) => {
+                    batch_norm::forward(device, views, stage, norm, samples, pass)
+                }
+                StageKind::GroupNorm(norm) => {
+                    group_norm::forward(device, views, stage, norm, samples)
+                }
+                StageKind::Relu => relu::forward(device, views, stage, samples),
+                StageKind::Activation(activation) => {
+                    activation::forward(device, views, stage, activation, samples)
+                }
+                StageKind::Softmax(softmax) => {
+                    softmax::forward(device, views, stage, softmax, samples)
+                }
+                StageKind::Embedding(table) => {
+                    embedding::forward(device, views, stage, table, tokens)
+                }
+                StageKind::Recurrent(layer) => {
+                    recurrent::forward(device, views, stage, layer, packing, tokens)
+                }
+                StageKind::OverTime(over) => {
+                    over_time::forward(device, views, stage, over, packing)
+                }
+                StageKind::Fork => {}
+                StageKind::Add => residual::add(device, views, stage, samples),
+            }
+            if stop(&*device, views, stage) {
+                return;
+            }
+        }
+    }
+
+    /// Runs backward from the gradient of the logits; gradients of parameters go into `slot`.
+    pub(crate) fn backward(&mut self, given: &Samples<'_, T>, extent: Extent, slot: usize) {
+        let (_, tokens) = apart(given);
+        let (device, views, packing) = (&mut *self.device, &self.views, &self.packing);
+        let slot = views.plan.places.slots[slot];
+        for stage in (views.plan.stages.iter().rev()).filter(|stage| stage.backward) {
+            let samples = extent.of(stage.input_steps);
+            match &stage.kind {
+                StageKind::Window(window) => {
+                    conv2d::backward(device, views, stage, window, samples, slot)
+                }
+                StageKind::Dense(dense) => {
+                    linear::backward(device, views, stage, dense, samples, slot)
+                }
+                StageKind::Pool(pool) => max_pool2d::backward(device, views, stage, pool, samples),
+                StageKind::Average(pool) => {
+                    avg_pool2d::backward(device, views, stage, pool, samples)
+                }
+                StageKind::BatchNorm(norm) => {
+                    batch_norm::backward(device, views, stage, norm, samples, slot)
+                }
+                StageKind::GroupNorm(norm) => {
+                    group_norm::backward(device, views, stage, norm, samples, slot)
+                }
+                StageKind::Relu => relu::backward(device, views, stage, samples),
+                StageKind::Activation(activation) => {
+                    activation::backward(device, views, stage, activation, samples)
+                }
+                StageKind::Softmax(softmax) => {
+                    softmax::backward(device, views, stage, softmax, samples)
+                }
+                StageKind::Embedding(table) => {
+                    embedding::backward(device, views, stage, table, tokens, slot)
+                }
+                StageKind::Recurrent(layer) => {
+                    recurrent::backward(device, views, stage, layer, packing, tokens, slot)
+                }
+                StageKind::OverTime(over) => {
+                    over_time::backward(device, views, stage, over, packing)
+                }
+                StageKind::Fork => residual::fork_backward(device, views, stage, samples),
+                StageKind::Add => residual::add_backward(device, views, stage, samples),
+            }
+        }
+    }
+}
+
+/// Values and tokens of what is given, one of which it has.
+fn apart<'a, T>(given: &Samples<'a, T>) -> (&'a [T], &'a [u32]) {
+    match *given {
+        Samples::Values(values) | Samples::Sequences { values, .. } => (values, &[]),
+        Samples::Tokens { ids, .. } => (&[], ids),
+    }
+}
