@@ -140,12 +140,6 @@ fn networks() -> Vec<Network> {
         nesterov: false,
         weight_decay: 0.0,
     };
-    let plain_sgd = Optimizer::Sgd {
-        lr: 0.01,
-        momentum: 0.0,
-        nesterov: false,
-        weight_decay: 0.0,
-    };
     let adam = Optimizer::Adam {
         lr: 1e-3,
         betas: [0.9, 0.999],
@@ -265,7 +259,7 @@ fn networks() -> Vec<Network> {
             input: vec![1],
             tokens: Some([10_000, 35]),
             batch: 20,
-            optimizer: plain_sgd,
+            optimizer: sgd,
             layers: vec![embedding(200), lstm(200, 2), linear(Vocabulary)],
         },
     ]

@@ -12,11 +12,14 @@ use spec::model::Activation;
 use crate::packing::{Direction, Packing};
 
 pub(crate) use crate::operands::{
-    Adagrad, AdagradOperands, Adam, AdamOperands, BatchNormBackward, BatchNormForward,
-    EmbeddingBackward, Gradient, GroupNormBackward, GroupNormForward, LinearBackward,
-    LinearForward, LossOperands, RecurrentBackward, RecurrentForward, RecurrentInput,
-    RecurrentInputGradient, RecurrentKept, RecurrentWeights, RmsProp, RmsPropOperands, RowTargets,
-    Sgd, SgdOperands, View, WindowBackward, WindowForward, WindowNormBackward, WindowNormForward,
+    Adagrad, AdagradOperands, Adam, AdamOperands, BatchNormBackward, BatchNormForward, Gradient,
+    GroupNormBackward, GroupNormForward, LinearBackward, LinearForward, LossOperands, RmsProp,
+    RmsPropOperands, RowTargets, Sgd, SgdOperands, View, WindowBackward, WindowForward,
+    WindowNormBackward, WindowNormForward,
+};
+pub(crate) use crate::sequence_operands::{
+    EmbeddingBackward, RecurrentBackward, RecurrentForward, RecurrentInput, RecurrentInputGradient,
+    RecurrentKept, RecurrentWeights,
 };
 
 /// All families.

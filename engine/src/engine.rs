@@ -3,7 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod faults;
 mod fold;
-pub(crate) mod given;
+mod given;
 mod running;
 mod state;
 mod walk;
@@ -19,8 +19,8 @@ use crate::backend::{Backend, RowTargets, View};
 use crate::batch::{Batch, Samples};
 use crate::cpu::arena::Arena;
 use crate::cpu::device::Cpu;
-use crate::engine::given::Extent;
 use crate::error::Error;
+use crate::extent::Extent;
 use crate::float::Float;
 use crate::layers::batch_norm::{self, Pass};
 use crate::layers::loss;

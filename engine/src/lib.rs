@@ -16,6 +16,7 @@ mod cpu;
 mod dimension;
 mod engine;
 mod error;
+mod extent;
 mod float;
 mod init;
 mod layers;
@@ -25,6 +26,7 @@ mod packing;
 mod pool;
 mod record;
 mod reference;
+mod sequence_operands;
 mod tally;
 
 pub use batch::{Batch, Moment, Samples, Targets};

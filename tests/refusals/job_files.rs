@@ -196,7 +196,7 @@ fn a_model_that_does_not_fit_its_data_is_refused_at_the_layer() {
         ),
         (
             r#"["relu", { repeat = { times = 2, layers = [{ residual = [{ conv2d = { filters = 2, kernel = 3, stride = 2, padding = 1 } }] }] } }]"#,
-            "5:52: layer 1.0.0 (residual) adds 2x4x4, which its layers give, to its input of 1x8x8, but only equal shapes can be \
+            "5:53: layer 1.0.0 (residual) adds 2x4x4, which its layers give, to its input of 1x8x8, but only equal shapes can be \
              added: write projection = { conv2d = { filters = 2, kernel = 1, stride = 2 } }",
         ),
         (

@@ -6,7 +6,7 @@ use plan::{Stage, StageKind};
 use crate::backend::Backend;
 use crate::batch::Samples;
 use crate::engine::Engine;
-use crate::engine::given::Extent;
+use crate::extent::Extent;
 use crate::float::Float;
 use crate::layers::batch_norm::Pass;
 use crate::layers::views::Views;

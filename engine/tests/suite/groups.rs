@@ -115,8 +115,8 @@ fn agrees<T: Float>(case: &Case, make: fn(&Network) -> Engine<T>) {
     let wide = size_of::<T>() == 8;
     let folder = fixtures().join("../groups");
     let file = Tensors::open(&folder.join("groups.f64.safetensors"));
-    let manifest = std::fs::read(folder.join("manifest.json")).unwrap();
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let manifest = std::fs::read(folder.join("manifest.json")).expect("a manifest");
+    let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
     let of = if network.input == [20] {
         "mlp"
     } else {
@@ -202,7 +202,7 @@ fn agrees<T: Float>(case: &Case, make: fn(&Network) -> Engine<T>) {
             &key,
             &allowed,
         );
-        let logits = engine.logits(Samples::Values(&x)).unwrap();
+        let logits = engine.logits(Samples::Values(&x)).expect("logits");
         let logits = numbers(logits);
         assert_close("logits", &logits, &expected, allowed(&expected));
         engine.exchange_averages();
@@ -211,7 +211,7 @@ fn agrees<T: Float>(case: &Case, make: fn(&Network) -> Engine<T>) {
 }
 
 fn plain<T: Float>(network: &Network) -> Engine<T> {
-    Engine::reference(network.plan(Mode::Train).unwrap()).unwrap()
+    Engine::reference(network.plan(Mode::Train).expect("a plan")).expect("an engine")
 }
 
 #[test]

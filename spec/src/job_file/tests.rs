@@ -1,5 +1,6 @@
 //! The job files that the tests start from.
 
+mod canonical;
 mod groups;
 mod jobs;
 mod layers;
