@@ -124,7 +124,7 @@ fn groups_that_take_nothing_and_averages_that_never_begin_are_refused() {
 }
 
 #[test]
-fn residuals_give_the_same_rows_on_every_number_of_ranks_and_threads() {
+fn residuals_and_dropout_give_the_same_rows_on_every_number_of_ranks_and_threads() {
     let yard = Yard::with_digits(&[1, 1, 2]);
     let layers = r#"{ conv2d = { filters = 6, kernel = 3, padding = 1 } }, "relu",
   { repeat = { times = 2, layers = [
@@ -132,7 +132,7 @@ fn residuals_give_the_same_rows_on_every_number_of_ranks_and_threads() {
       { conv2d = { filters = 6, kernel = 3, padding = 1 } }, "batch_norm"] }, "relu"] } },
   { residual = { layers = [{ conv2d = { filters = 9, kernel = 3, stride = 2, padding = 1 } }, "batch_norm"],
     projection = { conv2d = { filters = 9, kernel = 1, stride = 2 } } }, name = "down" }, "relu",
-  "global_avg_pool", { linear = "classes" }"#;
+  "global_avg_pool", { dropout = 0.25 }, { linear = "classes" }"#;
     let file = yard.file(
         "residual.toml",
         job(layers, "", "epochs = 2\nbatch_size = 96"),

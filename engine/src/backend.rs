@@ -3,8 +3,8 @@
 //! overlap.
 
 use plan::{
-    AvgPool2d, BatchNorm, Dense, Embedding, GroupNorm, MaxPool2d, OverTime, RecurrentStage,
-    Softmax, Window,
+    AvgPool2d, BatchNorm, Dense, Dropout, Embedding, GroupNorm, MaxPool2d, OverTime,
+    RecurrentStage, Softmax, Window,
 };
 use spec::loss::Loss;
 use spec::model::Activation;
@@ -12,7 +12,7 @@ use spec::model::Activation;
 use crate::packing::{Direction, Packing};
 
 pub(crate) use crate::operands::{
-    Adagrad, AdagradOperands, Adam, AdamOperands, BatchNormBackward, BatchNormForward,
+    Adagrad, AdagradOperands, Adam, AdamOperands, BatchNormBackward, BatchNormForward, Draw,
     EmbeddingBackward, Gradient, GroupNormBackward, GroupNormForward, LinearBackward,
     LinearForward, LossOperands, RecurrentBackward, RecurrentForward, RecurrentInput,
     RecurrentInputGradient, RecurrentKept, RecurrentWeights, RmsProp, RmsPropOperands, RowTargets,
@@ -134,6 +134,10 @@ pub(crate) trait Pointwise {
 
     /// `y = x + addend`, or `y += addend` in place where there is no `x`.
     fn add(&mut self, x: Option<View>, addend: View, y: View);
+
+    /// Values that are 0 or divided by the share that stays, as drawn for their samples; of `y` itself in place where there is
+    /// no `x`.
+    fn dropout(&mut self, dropout: &Dropout, draw: Draw, x: Option<View>, y: View);
 
     /// `to = from`
     fn copy(&mut self, from: View, to: View);

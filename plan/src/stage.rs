@@ -9,8 +9,8 @@ use spec::model::Activation;
 
 use crate::dense::DenseWork;
 use crate::op::{
-    AvgPool2d, BatchNorm, Conv2d, Embedding, GroupNorm, Linear, MaxPool2d, Op, OverTime, Recurrent,
-    Softmax, TimeKind,
+    AvgPool2d, BatchNorm, Conv2d, Dropout, Embedding, GroupNorm, Linear, MaxPool2d, Op, OverTime,
+    Recurrent, Softmax, TimeKind,
 };
 use crate::parameter::Parameter;
 use crate::recurrent::{RecurrentStage, RecurrentWork};
@@ -90,6 +90,8 @@ pub enum StageKind {
     Activation(Activation),
     /// A softmax, in place.
     Softmax(Softmax),
+    /// A dropout, in place.
+    Dropout(Dropout),
     /// A value that two branches read: nothing forward; backward, what came through the shortcut is added to what came
     /// through the layers.
     Fork,
@@ -135,6 +137,7 @@ impl StageKind {
             | StageKind::Relu
             | StageKind::Softmax(_)
             | StageKind::Embedding(_)
+            | StageKind::Dropout(_)
             | StageKind::Fork
             | StageKind::Add => false,
         }
@@ -152,6 +155,7 @@ impl StageKind {
             | StageKind::GroupNorm(_)
             | StageKind::Embedding(_)
             | StageKind::OverTime(_)
+            | StageKind::Dropout(_)
             | StageKind::Fork
             | StageKind::Add => false,
             StageKind::Relu | StageKind::Softmax(_) | StageKind::Recurrent(_) => true,
@@ -184,6 +188,7 @@ impl StageKind {
             StageKind::Relu
                 | StageKind::Activation(_)
                 | StageKind::Softmax(_)
+                | StageKind::Dropout(_)
                 | StageKind::BatchNorm(_)
                 | StageKind::GroupNorm(_)
         )
@@ -286,6 +291,7 @@ pub(crate) fn stages(
             Op::Relu => StageKind::Relu,
             Op::Activation(activation) => StageKind::Activation(*activation),
             Op::Softmax(softmax) => StageKind::Softmax(*softmax),
+            Op::Dropout(dropout) => StageKind::Dropout(*dropout),
             Op::MaxPool2d(pool) => StageKind::Pool(*pool),
             Op::AvgPool2d(pool) => StageKind::Average(*pool),
             Op::BatchNorm(norm) => StageKind::BatchNorm(*norm),

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod differences;
 #[cfg(test)]
+mod dropout;
+#[cfg(test)]
 mod exactness;
 #[cfg(test)]
 mod fast;
@@ -12,6 +14,8 @@ mod given;
 mod groups;
 #[cfg(test)]
 mod losses;
+#[cfg(test)]
+mod nested;
 #[cfg(test)]
 mod networks;
 #[cfg(test)]
