@@ -15,16 +15,31 @@ const BLOCK: usize = 16 << 10;
 
 impl Pointwise for Cpu {
     fn relu_forward(&mut self, x: Option<View>, y: View) {
+        let arch = self.arch;
         let [x, y]: [&mut [f32]; 2] = self.arena.numbers([x.unwrap_or(View::EMPTY), y]);
-        if !x.is_empty() {
-            y.copy_from_slice(x);
-        }
-        self.arch.dispatch(Relu(y));
+        let (x, words, y) = (&*x, y.len(), Shared::new(y));
+        self.pool.for_each(words.div_ceil(BLOCK), |_, block| {
+            let range = block * BLOCK..words.min((block + 1) * BLOCK);
+            // SAFETY: blocks do not overlap.
+            let values = unsafe { y.part(range.clone()) };
+            if !x.is_empty() {
+                values.copy_from_slice(&x[range]);
+            }
+            arch.dispatch(Relu(values));
+        });
     }
 
     fn relu_backward(&mut self, y: View, gradient: View) {
-        let [y, gradient] = self.arena.numbers([y, gradient]);
-        self.arch.dispatch(Mask { y, gradient });
+        let arch = self.arch;
+        let [y, gradient]: [&mut [f32]; 2] = self.arena.numbers([y, gradient]);
+        let (y, words, gradient) = (&*y, gradient.len(), Shared::new(gradient));
+        self.pool.for_each(words.div_ceil(BLOCK), |_, block| {
+            let range = block * BLOCK..words.min((block + 1) * BLOCK);
+            // SAFETY: blocks do not overlap.
+            let gradient = unsafe { gradient.part(range.clone()) };
+            let y = &y[range];
+            arch.dispatch(Mask { y, gradient });
+        });
     }
 
     fn activation_forward(&mut self, activation: &Activation, x: Option<View>, y: View) {
