@@ -11,8 +11,9 @@ use spec::model::Activation;
 
 use crate::packing::{Direction, Packing};
 
+pub(crate) use crate::draw::Draw;
 pub(crate) use crate::operands::{
-    Adagrad, AdagradOperands, Adam, AdamOperands, BatchNormBackward, BatchNormForward, Draw,
+    Adagrad, AdagradOperands, Adam, AdamOperands, BatchNormBackward, BatchNormForward,
     EmbeddingBackward, Gradient, GroupNormBackward, GroupNormForward, LinearBackward,
     LinearForward, LossOperands, RecurrentBackward, RecurrentForward, RecurrentInput,
     RecurrentInputGradient, RecurrentKept, RecurrentWeights, RmsProp, RmsPropOperands, RowTargets,

@@ -222,7 +222,7 @@ pub struct Window {
 }
 
 /// A value on its way: what gives it, and whether it depends on parameters.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Value {
     stage: Option<usize>,
     trains: bool,
@@ -244,10 +244,7 @@ pub(crate) fn stages(
 ) -> Result<Vec<Stage>, usize> {
     let mut stages: Vec<Stage> = Vec::new();
     let mut at = 0;
-    let mut value = Value {
-        stage: None,
-        trains: false,
-    };
+    let mut value = Value::default();
     let mut forks: Vec<Fork> = Vec::new();
     let mut statistics = 0;
     while at < layers.len() {

@@ -3,7 +3,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::operands::Draw;
+use crate::draw::Draw;
 use crate::reference::dropout::Chance;
 
 /// Counters at once.

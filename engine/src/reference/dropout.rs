@@ -3,8 +3,8 @@
 use plan::Dropout;
 use spec::random::philox;
 
+use crate::draw::Draw;
 use crate::float::Float;
-use crate::operands::Draw;
 
 /// What a dropout does to a value: it becomes 0 where its random word lies below the threshold, else it is scaled.
 #[derive(Debug, Clone, Copy)]

@@ -11,6 +11,7 @@ mod exactness;
 mod fast;
 #[cfg(test)]
 mod given;
+#[cfg(test)]
 mod groups;
 #[cfg(test)]
 mod losses;
@@ -28,6 +29,7 @@ mod refusals;
 mod residuals;
 #[cfg(test)]
 mod running;
+#[cfg(test)]
 mod sequences;
 #[cfg(test)]
 mod tensors;
