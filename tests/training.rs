@@ -1,8 +1,10 @@
 //! Layers with running statistics, schedules, clipping and divergence, from the job file to the rows.
 
+use std::collections::BTreeSet;
+
 use crate::main_road::{DIGITS_CNN, assert_same, assert_trained, column, job};
 use crate::refusals::mistakes;
-use crate::yard::Yard;
+use crate::yard::{Yard, repository};
 
 /// Layers with statistics of their own, and the ways of training that look at more than one step.
 const NORMS: &str = r#"{ conv2d = { filters = 8, kernel = 3, padding = 1 } }, "batch_norm", "silu", { avg_pool2d = 2 },
@@ -124,7 +126,7 @@ fn groups_that_take_nothing_and_averages_that_never_begin_are_refused() {
 }
 
 #[test]
-fn residuals_give_the_same_rows_on_every_number_of_ranks_and_threads() {
+fn residuals_and_dropout_give_the_same_rows_on_every_number_of_ranks_and_threads() {
     let yard = Yard::with_digits(&[1, 1, 2]);
     let layers = r#"{ conv2d = { filters = 6, kernel = 3, padding = 1 } }, "relu",
   { repeat = { times = 2, layers = [
@@ -132,7 +134,7 @@ fn residuals_give_the_same_rows_on_every_number_of_ranks_and_threads() {
       { conv2d = { filters = 6, kernel = 3, padding = 1 } }, "batch_norm"] }, "relu"] } },
   { residual = { layers = [{ conv2d = { filters = 9, kernel = 3, stride = 2, padding = 1 } }, "batch_norm"],
     projection = { conv2d = { filters = 9, kernel = 1, stride = 2 } } }, name = "down" }, "relu",
-  "global_avg_pool", { linear = "classes" }"#;
+  "global_avg_pool", { dropout = 0.25 }, { linear = "classes" }"#;
     let file = yard.file(
         "residual.toml",
         job(layers, "", "epochs = 2\nbatch_size = 96"),
@@ -148,6 +150,39 @@ fn residuals_give_the_same_rows_on_every_number_of_ranks_and_threads() {
         yard.succeeded(&id);
         let what = format!("{ranks} ranks of {threads} threads");
         assert_same(&yard.exact_rows(&id), &expected, &what);
+    }
+}
+
+#[test]
+fn the_deep_networks_in_jobs_train_to_the_same_rows_on_one_two_and_three_ranks() {
+    let yard = Yard::with_digits(&[1, 1, 1]);
+    for name in ["resnet18", "vgg"] {
+        let path = repository(&format!("jobs/{name}.toml"));
+        let text = std::fs::read_to_string(path).expect("the job file");
+        let small = text
+            .replace("fashion-mnist/train", "digits/train")
+            .replace("\"fashion-mnist/test\"", "0.1");
+        let file = yard.file("small.toml", small);
+        let rows = |ranks: u32| {
+            let ranks = format!("resources.ranks={ranks}");
+            let set = [
+                &ranks,
+                "training.steps=3",
+                "training.batch_size=24",
+                "training.microbatches=3",
+                "training.optimizer.sgd.lr=0.01",
+                "training.lr_schedule=constant",
+            ];
+            let id = yard.submit(&file, &set);
+            yard.succeeded(&id);
+            yard.exact_rows(&id)
+        };
+        let expected = rows(1);
+        let digests = expected.iter().map(|row| column(row, "parameters_digest"));
+        assert_eq!(digests.collect::<BTreeSet<String>>().len(), 3, "{name}");
+        for ranks in [2, 3] {
+            assert_same(&rows(ranks), &expected, &format!("{name} on {ranks} ranks"));
+        }
     }
 }
 

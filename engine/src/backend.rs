@@ -3,14 +3,15 @@
 //! overlap.
 
 use plan::{
-    AvgPool2d, BatchNorm, Dense, Embedding, GroupNorm, MaxPool2d, OverTime, RecurrentStage,
-    Softmax, Window,
+    AvgPool2d, BatchNorm, Dense, Dropout, Embedding, GroupNorm, MaxPool2d, OverTime,
+    RecurrentStage, Softmax, Window,
 };
 use spec::loss::Loss;
 use spec::model::Activation;
 
 use crate::packing::{Direction, Packing};
 
+pub(crate) use crate::draw::Draw;
 pub(crate) use crate::operands::{
     Adagrad, AdagradOperands, Adam, AdamOperands, BatchNormBackward, BatchNormForward, Gradient,
     GroupNormBackward, GroupNormForward, LinearBackward, LinearForward, LossOperands, RmsProp,
@@ -137,6 +138,10 @@ pub(crate) trait Pointwise {
 
     /// `y = x + addend`, or `y += addend` in place where there is no `x`.
     fn add(&mut self, x: Option<View>, addend: View, y: View);
+
+    /// Values that are 0 or divided by the share that stays, as drawn for their samples; of `y` itself in place where there is
+    /// no `x`.
+    fn dropout(&mut self, dropout: &Dropout, draw: Draw, x: Option<View>, y: View);
 
     /// `to = from`
     fn copy(&mut self, from: View, to: View);

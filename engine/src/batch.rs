@@ -52,6 +52,15 @@ pub struct Moment {
     pub position: u64,
 }
 
+/// What a forward pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// A backward pass follows, at this moment.
+    Train(Moment),
+    /// None does.
+    Evaluate,
+}
+
 impl<'a, T> Batch<'a, T> {
     /// Samples of one shape with a class each, at no moment in particular.
     pub fn classified(values: &'a [T], classes: &'a [u32]) -> Self {

@@ -6,6 +6,7 @@ mod channel;
 mod class;
 mod convolution;
 pub(crate) mod device;
+pub(crate) mod dropout;
 mod functions;
 mod gather;
 mod layout;

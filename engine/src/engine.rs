@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 use plan::{Mode, Plan};
 
 use crate::backend::{Backend, RowTargets, View};
-use crate::batch::{Batch, Samples};
+use crate::batch::{Batch, Pass, Samples};
 use crate::cpu::arena::Arena;
 use crate::cpu::device::Cpu;
 use crate::error::Error;
 use crate::extent::Extent;
 use crate::float::Float;
-use crate::layers::batch_norm::{self, Pass};
+use crate::layers::batch_norm;
 use crate::layers::loss;
 use crate::layers::views::Views;
 use crate::packing::Packing;
@@ -122,7 +122,7 @@ impl<T: Float> Engine<T> {
         let pool = Arc::clone(&self.pool);
         Ok(pool.enter(|| {
             let started = Instant::now();
-            self.forward(&batch.samples, given, Pass::Train);
+            self.forward(&batch.samples, given, Pass::Train(batch.moment));
             let (_, offset) = self.views.record();
             let tail = View {
                 offset: record.offset + offset,
@@ -130,7 +130,7 @@ impl<T: Float> Engine<T> {
             };
             self.judge(targets, given, true, tail);
             let forward = started.elapsed();
-            self.backward(&batch.samples, given, slot);
+            self.backward(batch, given, slot);
             self.leave_statistics(given.samples, slot);
             Times {
                 forward,

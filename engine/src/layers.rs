@@ -5,6 +5,7 @@ pub(crate) mod activation;
 pub(crate) mod avg_pool2d;
 pub(crate) mod batch_norm;
 pub(crate) mod conv2d;
+pub(crate) mod dropout;
 pub(crate) mod embedding;
 pub(crate) mod group_norm;
 pub(crate) mod linear;

@@ -14,6 +14,7 @@ mod batch;
 #[allow(unsafe_code)]
 mod cpu;
 mod dimension;
+mod draw;
 mod engine;
 mod error;
 mod extent;

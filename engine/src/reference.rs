@@ -7,6 +7,7 @@ pub(crate) mod batch_norm;
 pub(crate) mod cell;
 mod channel;
 pub(crate) mod device;
+pub(crate) mod dropout;
 pub(crate) mod functions;
 pub(crate) mod gather;
 pub(crate) mod group_norm;

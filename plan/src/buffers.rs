@@ -157,7 +157,8 @@ pub(crate) fn lay_out(
 }
 
 /// The buffer among those that a stage reads that it may write its output over: nobody reads it later. A relu spoils nothing
-/// for a backward pass, unless another branch reads the same value: where it changes a value, that value's gradient is 0.
+/// for a backward pass, unless another branch or a later step of a recurrent layer reads the same value: where it changes a value,
+/// that value's gradient is 0.
 fn written_over(
     stages: &[Stage],
     index: usize,
@@ -166,14 +167,17 @@ fn written_over(
 ) -> Option<usize> {
     let stage = &stages[index];
     let free = |buffer: usize| buffers.list[buffer].last <= index;
-    let forked = || (stage.source).is_some_and(|source| stages[source].kind == StageKind::Fork);
+    let read_otherwise = || {
+        let source = stage.source.map(|source| &stages[source].kind);
+        matches!(source, Some(StageKind::Fork | StageKind::Recurrent(_)))
+    };
     match stage.kind {
         StageKind::Fork => Some(stage.input),
         StageKind::Add => [Some(stage.input), stage.shortcut_input]
             .into_iter()
             .flatten()
             .find(|&buffer| free(buffer)),
-        StageKind::Relu if clock.trains && !forked() => Some(stage.input),
+        StageKind::Relu if clock.trains && !read_otherwise() => Some(stage.input),
         _ if stage.kind.keeps_shape() => Some(stage.input).filter(|&input| free(input)),
         _ => None,
     }

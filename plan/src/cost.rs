@@ -38,7 +38,7 @@ pub(crate) fn cost(
         Op::Conv2d(conv) => conv.window() as u64,
         Op::MaxPool2d(pool) => (pool.kernel[0] * pool.kernel[1]) as u64,
         Op::AvgPool2d(pool) => (pool.kernel[0] * pool.kernel[1]) as u64,
-        Op::Relu | Op::Activation(_) | Op::Softmax(_) | Op::Add => 1,
+        Op::Relu | Op::Activation(_) | Op::Softmax(_) | Op::Dropout(_) | Op::Add => 1,
         // Mean, variance, and the normalised value, scaled and moved.
         Op::BatchNorm(_) | Op::LayerNorm(_) | Op::GroupNorm(_) => 7,
         Op::Flatten | Op::Fork | Op::Shortcut | Op::Embedding(_) => 0,
@@ -62,6 +62,7 @@ pub(crate) fn cost(
         | Op::Relu
         | Op::Activation(_)
         | Op::Softmax(_)
+        | Op::Dropout(_)
         | Op::Add
         | Op::OverTime(_) => (macs, written * back),
         Op::Embedding(_) => (0, written),

@@ -4,7 +4,9 @@ use spec::Shape;
 use spec::model::{self, LayerKind, Size};
 
 use crate::error::Error;
-use crate::op::{AvgPool2d, BatchNorm, Conv2d, GroupNorm, Linear, MaxPool2d, Op, Scale, Softmax};
+use crate::op::{
+    AvgPool2d, BatchNorm, Conv2d, Dropout, GroupNorm, Linear, MaxPool2d, Op, Scale, Softmax,
+};
 use crate::signal::Signal;
 
 /// Sizes that the data knows.
@@ -186,6 +188,14 @@ impl<'a> At<'a> {
             LayerKind::Flatten => {
                 self.no_steps()?;
                 Ok((Op::Flatten, self.shape(vec![self.input.elements()])?))
+            }
+            LayerKind::Dropout(dropout) => {
+                let values = self.input.elements();
+                let op = Dropout {
+                    values,
+                    rate: dropout.rate,
+                };
+                Ok((Op::Dropout(op), self.input.clone()))
             }
             LayerKind::Embedding(_)
             | LayerKind::Recurrent(_)

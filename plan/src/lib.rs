@@ -25,6 +25,7 @@ mod sequence;
 mod signal;
 mod stage;
 mod tail;
+mod warning;
 mod window;
 mod winograd;
 
@@ -40,8 +41,8 @@ pub use lifetime::Buffer;
 pub use memory::{Kinds, Memory};
 pub use objective::Objective;
 pub use op::{
-    AvgPool2d, BatchNorm, Conv2d, Embedding, GroupNorm, Linear, MaxPool2d, Op, OverTime, Recurrent,
-    Scale, Softmax, TimeKind,
+    AvgPool2d, BatchNorm, Conv2d, Dropout, Embedding, GroupNorm, Linear, MaxPool2d, Op, OverTime,
+    Recurrent, Scale, Softmax, TimeKind,
 };
 pub use parameter::{Init, Parameter, Statistic};
 pub use plan::{Mode, Plan, Request, Rules, plan};
@@ -50,5 +51,6 @@ pub use resolve::Layer;
 pub use signal::{Per, Signal};
 pub use stage::{Dense, Stage, StageKind, Window};
 pub use tail::{ByClass, Tail};
+pub use warning::Warning;
 pub use window::{TILE, Unfolded, WindowWork};
 pub use winograd::{WINOGRAD_INPUTS, WINOGRAD_OUTPUTS, WINOGRAD_POINTS, Winograd};

@@ -30,6 +30,8 @@ pub enum Op {
     Softmax(Softmax),
     /// The same values under a shape of one extent.
     Flatten,
+    /// Values set to 0 by chance.
+    Dropout(Dropout),
     /// A residual begins: its input is read by both of its branches.
     Fork,
     /// The branch that ends here is put aside, and the residual's input is led through what follows.
@@ -195,6 +197,15 @@ pub struct Softmax {
     pub features: usize,
     /// What goes out.
     pub scale: Scale,
+}
+
+/// Values set to 0 by chance in training, the others divided by the share that stays.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Dropout {
+    /// Values of a sample.
+    pub values: usize,
+    /// The share that is set to 0: at least 0, below 1.
+    pub rate: f64,
 }
 
 /// Shares of 1, or their logarithms.

@@ -174,6 +174,7 @@ pub(crate) fn add(
         | Op::Softmax(_)
         | Op::OverTime(_)
         | Op::Flatten
+        | Op::Dropout(_)
         | Op::Fork
         | Op::Shortcut
         | Op::Add => Vec::new(),

@@ -9,8 +9,8 @@ use spec::model::Activation;
 
 use crate::dense::DenseWork;
 use crate::op::{
-    AvgPool2d, BatchNorm, Conv2d, Embedding, GroupNorm, Linear, MaxPool2d, Op, OverTime, Recurrent,
-    Softmax, TimeKind,
+    AvgPool2d, BatchNorm, Conv2d, Dropout, Embedding, GroupNorm, Linear, MaxPool2d, Op, OverTime,
+    Recurrent, Softmax, TimeKind,
 };
 use crate::parameter::Parameter;
 use crate::recurrent::{RecurrentStage, RecurrentWork};
@@ -90,6 +90,8 @@ pub enum StageKind {
     Activation(Activation),
     /// A softmax, in place.
     Softmax(Softmax),
+    /// A dropout, in place.
+    Dropout(Dropout),
     /// A value that two branches read: nothing forward; backward, what came through the shortcut is added to what came
     /// through the layers.
     Fork,
@@ -135,6 +137,7 @@ impl StageKind {
             | StageKind::Relu
             | StageKind::Softmax(_)
             | StageKind::Embedding(_)
+            | StageKind::Dropout(_)
             | StageKind::Fork
             | StageKind::Add => false,
         }
@@ -152,6 +155,7 @@ impl StageKind {
             | StageKind::GroupNorm(_)
             | StageKind::Embedding(_)
             | StageKind::OverTime(_)
+            | StageKind::Dropout(_)
             | StageKind::Fork
             | StageKind::Add => false,
             StageKind::Relu | StageKind::Softmax(_) | StageKind::Recurrent(_) => true,
@@ -184,6 +188,7 @@ impl StageKind {
             StageKind::Relu
                 | StageKind::Activation(_)
                 | StageKind::Softmax(_)
+                | StageKind::Dropout(_)
                 | StageKind::BatchNorm(_)
                 | StageKind::GroupNorm(_)
         )
@@ -217,7 +222,7 @@ pub struct Window {
 }
 
 /// A value on its way: what gives it, and whether it depends on parameters.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Value {
     stage: Option<usize>,
     trains: bool,
@@ -239,10 +244,7 @@ pub(crate) fn stages(
 ) -> Result<Vec<Stage>, usize> {
     let mut stages: Vec<Stage> = Vec::new();
     let mut at = 0;
-    let mut value = Value {
-        stage: None,
-        trains: false,
-    };
+    let mut value = Value::default();
     let mut forks: Vec<Fork> = Vec::new();
     let mut statistics = 0;
     while at < layers.len() {
@@ -286,6 +288,7 @@ pub(crate) fn stages(
             Op::Relu => StageKind::Relu,
             Op::Activation(activation) => StageKind::Activation(*activation),
             Op::Softmax(softmax) => StageKind::Softmax(*softmax),
+            Op::Dropout(dropout) => StageKind::Dropout(*dropout),
             Op::MaxPool2d(pool) => StageKind::Pool(*pool),
             Op::AvgPool2d(pool) => StageKind::Average(*pool),
             Op::BatchNorm(norm) => StageKind::BatchNorm(*norm),

@@ -4,6 +4,7 @@
 mod activation;
 mod choice;
 mod data;
+mod dropout;
 mod ema;
 mod expected;
 mod field;

@@ -91,6 +91,8 @@ pub enum LayerKind {
     /// A recurrent layer over a sequence, or several on each other, as PyTorch's `RNN`, `LSTM` and `GRU` over packed
     /// sequences.
     Recurrent(Recurrent),
+    /// Each value 0 or larger in training, by chance; nothing in evaluation.
+    Dropout(Dropout),
     /// What its layers give, added to what it takes.
     Residual(Residual),
     /// Its layers several times, each time with parameters of their own.
@@ -260,6 +262,13 @@ pub struct GroupNorm {
     pub affine: bool,
 }
 
+/// Values set to 0 by chance in training, the others divided by the share that stays, as PyTorch's `Dropout`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Dropout {
+    /// The share that is set to 0: at least 0, below 1.
+    pub rate: f64,
+}
+
 /// A sum of two branches of one value: PyTorch's `nn.Sequential` of the layers, with the projection as its child
 /// `projection`, whose forward pass adds the two.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -298,6 +307,7 @@ impl LayerKind {
             LayerKind::Flatten => "flatten",
             LayerKind::Embedding(_) => "embedding",
             LayerKind::Recurrent(recurrent) => recurrent.cell.word(),
+            LayerKind::Dropout(_) => "dropout",
             LayerKind::Residual(_) => "residual",
             LayerKind::Repeat(_) => "repeat",
         }

@@ -40,6 +40,8 @@ pub enum Purpose {
     RowOrder = 3,
     /// The choice of validation rows; numbered by class.
     Stratification = 4,
+    /// The values that a dropout sets to 0; numbered otherwise than streams are, see the engine's `Draw`.
+    Dropout = 5,
 }
 
 impl Stream {

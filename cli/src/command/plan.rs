@@ -11,7 +11,7 @@ use crate::arguments;
 use crate::client::Client;
 use crate::local;
 use crate::stop::{Code, Stop};
-use crate::view::{Format, print};
+use crate::view::{Format, print, tell};
 
 mod table;
 
@@ -61,11 +61,17 @@ pub fn run(options: &arguments::Plan, url: &str, format: Format) -> Result<(), S
         flops_per_step: (plan.flops_forward + plan.flops_backward) * u64::from(batch_size),
         // Each rank sends the slices of its sums to their owners and its own folded slice to all.
         bytes_reduced_per_step: 2 * plan.record_bytes * u64::from(ranks - 1),
+        warnings: plan.warnings().iter().map(ToString::to_string).collect(),
         plan: &plan,
     };
     match format {
         Format::Json => format.json(&shown),
-        Format::Table => print(&shown.text()),
+        Format::Table => {
+            print(&shown.text());
+            for warning in &shown.warnings {
+                tell(&format!("warning: {warning}"));
+            }
+        }
     }
     Ok(())
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use plan::Stage;
 
 use crate::backend::Backend;
-use crate::batch::{Batch, Samples};
+use crate::batch::{Batch, Pass, Samples};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::float::Float;
-use crate::layers::batch_norm::Pass;
 use crate::layers::views::Views;
 
 /// Where a number first was not finite.
@@ -54,7 +53,7 @@ impl<T: Float> Engine<T> {
             }
             fault.is_some()
         };
-        pool.enter(|| self.forward_until(&batch.samples, extent, Pass::Train, seen));
+        pool.enter(|| self.forward_until(&batch.samples, extent, Pass::Train(batch.moment), seen));
         Ok(fault)
     }
 

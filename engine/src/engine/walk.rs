@@ -4,14 +4,13 @@
 use plan::{Stage, StageKind};
 
 use crate::backend::Backend;
-use crate::batch::Samples;
+use crate::batch::{Batch, Pass, Samples};
 use crate::engine::Engine;
 use crate::extent::Extent;
 use crate::float::Float;
-use crate::layers::batch_norm::Pass;
 use crate::layers::views::Views;
 use crate::layers::{
-    activation, avg_pool2d, batch_norm, conv2d, embedding, group_norm, linear, max_pool2d,
+    activation, avg_pool2d, batch_norm, conv2d, dropout, embedding, group_norm, linear, max_pool2d,
     over_time, recurrent, relu, residual, softmax,
 };
 
@@ -68,6 +67,10 @@ impl<T: Float> Engine<T> {
                 StageKind::OverTime(over) => {
                     over_time::forward(device, views, stage, over, packing)
                 }
+                StageKind::Dropout(rate) => {
+                    let rows = dropout::Rows { samples, packing };
+                    dropout::forward(device, views, stage, rate, rows, pass)
+                }
                 StageKind::Fork => {}
                 StageKind::Add => residual::add(device, views, stage, samples),
             }
@@ -78,8 +81,8 @@ impl<T: Float> Engine<T> {
     }
 
     /// Runs backward from the gradient of the logits; gradients of parameters go into `slot`.
-    pub(crate) fn backward(&mut self, given: &Samples<'_, T>, extent: Extent, slot: usize) {
-        let (_, tokens) = apart(given);
+    pub(crate) fn backward(&mut self, batch: &Batch<'_, T>, extent: Extent, slot: usize) {
+        let (_, tokens) = apart(&batch.samples);
         let (device, views, packing) = (&mut *self.device, &self.views, &self.packing);
         let slot = views.plan.places.slots[slot];
         for stage in (views.plan.stages.iter().rev()).filter(|stage| stage.backward) {
@@ -116,6 +119,10 @@ impl<T: Float> Engine<T> {
                 }
                 StageKind::OverTime(over) => {
                     over_time::backward(device, views, stage, over, packing)
+                }
+                StageKind::Dropout(rate) => {
+                    let rows = dropout::Rows { samples, packing };
+                    dropout::backward(device, views, stage, rate, rows, batch.moment)
                 }
                 StageKind::Fork => residual::fork_backward(device, views, stage, samples),
                 StageKind::Add => residual::add_backward(device, views, stage, samples),

@@ -4,16 +4,8 @@
 use plan::{BatchNorm, Stage};
 
 use crate::backend::{Backend, BatchNormBackward, BatchNormForward, View};
+use crate::batch::Pass;
 use crate::layers::views::Views;
-
-/// What a forward pass is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pass {
-    /// A backward pass follows.
-    Train,
-    /// None does.
-    Evaluate,
-}
 
 /// `y = (x - mean) / sqrt(var + eps) · w + b`
 pub(crate) fn forward(
@@ -29,7 +21,7 @@ pub(crate) fn forward(
     let batch = views.batch(stage, samples);
     let (x, y) = (batch.source(stage), batch.y);
     let statistics = match pass {
-        Pass::Train => batch
+        Pass::Train(_) => batch
             .statistics
             .expect("a norm that trains keeps statistics"),
         Pass::Evaluate => running(views, stage),
@@ -42,7 +34,7 @@ pub(crate) fn forward(
         statistics,
     };
     match pass {
-        Pass::Train => device.batch_norm_train(norm, samples, at),
+        Pass::Train(_) => device.batch_norm_train(norm, samples, at),
         Pass::Evaluate => device.batch_norm_evaluate(norm, samples, at),
     }
 }

@@ -5,7 +5,8 @@ use plan::{Stage, Window};
 use crate::backend::{
     Backend, View, WindowBackward, WindowForward, WindowNormBackward, WindowNormForward,
 };
-use crate::layers::batch_norm::{self, Pass};
+use crate::batch::Pass;
+use crate::layers::batch_norm;
 use crate::layers::views::Views;
 
 /// `y = pool?(relu?(norm?(x ⋆ W + b)))`
@@ -22,7 +23,7 @@ pub(crate) fn forward(
     let norm = window.norm.as_ref().map(|_| {
         let [weight, bias] = views.norm_parameters(stage, views.plan.places.parameters);
         let (statistics, convolved) = match pass {
-            Pass::Train => (batch.statistics, batch.convolved),
+            Pass::Train(_) => (batch.statistics, batch.convolved),
             Pass::Evaluate => (Some(batch_norm::running(views, stage)), None),
         };
         WindowNormForward {

@@ -1,11 +1,13 @@
 //! One value at a time.
 
+use plan::Dropout;
 use spec::model::Activation;
 
-use crate::backend::{Pointwise, View};
+use crate::backend::{Draw, Pointwise, View};
 use crate::float::Float;
 use crate::reference::activation::{activate, derive};
 use crate::reference::device::Reference;
+use crate::reference::dropout;
 use crate::reference::functions::Plain;
 
 impl<T: Float> Pointwise for Reference<T> {
@@ -41,6 +43,14 @@ impl<T: Float> Pointwise for Reference<T> {
             y.copy_from_slice(x);
         }
         add(addend, y);
+    }
+
+    fn dropout(&mut self, dropout: &Dropout, draw: Draw, x: Option<View>, y: View) {
+        let [x, y] = self.numbers([x, Some(y)]);
+        if !x.is_empty() {
+            y.copy_from_slice(x);
+        }
+        dropout::dropout(dropout, draw, y);
     }
 
     fn copy(&mut self, from: View, to: View) {

@@ -4,14 +4,19 @@
 #[cfg(test)]
 mod differences;
 #[cfg(test)]
+mod dropout;
+#[cfg(test)]
 mod exactness;
 #[cfg(test)]
 mod fast;
 #[cfg(test)]
 mod given;
+#[cfg(test)]
 mod groups;
 #[cfg(test)]
 mod losses;
+#[cfg(test)]
+mod nested;
 #[cfg(test)]
 mod networks;
 #[cfg(test)]
@@ -24,6 +29,7 @@ mod refusals;
 mod residuals;
 #[cfg(test)]
 mod running;
+#[cfg(test)]
 mod sequences;
 #[cfg(test)]
 mod tensors;

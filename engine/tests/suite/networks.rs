@@ -9,8 +9,8 @@ use spec::job::Optimizer;
 use spec::loss::Loss;
 use spec::metric::Metric;
 use spec::model::{
-    Activation, AvgPool2d, BatchNorm, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
-    MaxPool2d, Model, Pair, Repeat, Residual, Size,
+    Activation, AvgPool2d, BatchNorm, Conv2d, Dropout, Gelu, GroupNorm, Layer, LayerKind,
+    LayerNorm, Linear, MaxPool2d, Model, Pair, Repeat, Residual, Size,
 };
 use spec::random::{Purpose, Stream};
 
@@ -193,6 +193,11 @@ pub fn classes() -> LayerKind {
         bias: true,
         tied: None,
     })
+}
+
+/// A dropout.
+pub fn dropout(rate: f64) -> LayerKind {
+    LayerKind::Dropout(Dropout { rate })
 }
 
 /// A residual of two lists of layers.

@@ -8,8 +8,8 @@ use spec::model::LayerKind::{self, Flatten, GlobalAvgPool, LogSoftmax, Relu};
 
 use crate::differences::agrees;
 use crate::networks::{
-    Network, activations, average, batch_norm, classes, conv, gradient, group_norm, layer_norm,
-    linear, pool, repeat, residual,
+    Network, activations, average, batch_norm, classes, conv, dropout, gradient, group_norm,
+    layer_norm, linear, pool, repeat, residual,
 };
 
 /// A convolution of three channels that keeps the shape.
@@ -112,6 +112,7 @@ fn keeping() -> impl Strategy<Value = LayerKind> {
     prop_oneof![
         3 => prop::sample::select(vec![same(), conv(3, [1, 1], [1, 1], [0, 0])]),
         2 => Just(Relu),
+        1 => Just(dropout(0.3)),
         1 => prop::sample::select(vec![batch_norm(), group_norm(3, true), layer_norm(false)]),
         2 => prop::sample::select(activations()),
     ]

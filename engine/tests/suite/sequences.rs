@@ -8,7 +8,7 @@ use spec::model::{LayerKind, Linear, Size};
 use spec::recurrent::{Cell, Embedding, Nonlinearity, Output};
 
 use crate::given::{both_ways, embedding, given, on_tokens, on_values, recurrent, without_bias};
-use crate::networks::{Network, SGD, classes, gradient, layer_norm, linear};
+use crate::networks::{Network, SGD, classes, dropout, gradient, layer_norm, linear};
 
 const CELLS: [Cell; 4] = [
     Cell::Rnn(Nonlinearity::Tanh),
@@ -75,6 +75,9 @@ fn recurrent_layers_have_the_gradient_of_their_loss() {
                 &[5, 1, 3, 3],
             );
         }
+        // Later steps read what a relu behind the layer cuts.
+        let cut = vec![plain(Output::All), LayerKind::Relu, classes()];
+        agrees(&on_values([3, 5, 4], Per::Step, cut), &[5, 1, 3, 3]);
         for output in [Output::Last, Output::Mean] {
             for kind in [plain(output), both_ways(recurrent(cell, 3, 2, output))] {
                 let network = on_values([2, 4, 3], Per::Sample, vec![kind, classes()]);
@@ -219,6 +222,13 @@ fn fast_recurrent_layers_are_the_plain_ones_at_any_extents() {
             fast_and_plain(&on_tokens([3, 6, 9], Per::Step, kinds), &[6, 6, 4, 1]);
         }
     }
+}
+
+#[test]
+fn a_dropout_over_steps_drops_the_same_values_on_both_devices() {
+    let layer = recurrent(Cell::Gru, 40, 1, Output::All);
+    let kinds = vec![layer, dropout(0.4), classes()];
+    fast_and_plain(&on_values([7, 5, 4], Per::Step, kinds), &[5, 1, 3, 3]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use spec::model::{self, LayerKind};
 
 use super::{average, batch_norm, classes, linear, norm, planned};
-use crate::{Error, Init, Mode};
+use crate::{Error, Init, Mode, Warning};
 
 #[test]
 fn poolings_and_norms_have_pytorchs_shapes_and_parameters() {
@@ -82,4 +82,35 @@ fn a_batch_norm_over_one_value_is_refused_where_it_trains() {
     evaluates.unwrap();
     let wide = vec![batch_norm(), LayerKind::Flatten, classes()];
     planned("1x2x1", wide, |request| request.microbatch = 1).unwrap();
+}
+
+#[test]
+fn batch_norms_over_few_samples_are_warned_of_where_they_train() {
+    let kinds = || vec![linear(5), batch_norm(), linear(5), batch_norm(), classes()];
+    let of = |microbatch, mode| {
+        planned("7", kinds(), |request| {
+            (request.microbatch, request.mode) = (microbatch, mode);
+        })
+        .unwrap()
+    };
+    let few = of(7, Mode::Train);
+    let warning = Warning::FewSamples {
+        path: "1".into(),
+        more: 1,
+        samples: 7,
+    };
+    assert_eq!(few.warnings(), [warning]);
+    assert_eq!(
+        few.warnings()[0].to_string(),
+        "layer 1 (batch_norm) and 1 more: statistics over the 7 samples of a microbatch are mostly chance: raise \
+         training.batch_size or lower training.microbatches until a microbatch has at least 8"
+    );
+    assert_eq!(few.normalised_samples(), Some(7));
+    assert!(of(8, Mode::Train).warnings().is_empty());
+    assert!(of(7, Mode::Evaluate).warnings().is_empty());
+    let without = planned("7", vec![classes()], |request| request.microbatch = 1).unwrap();
+    assert_eq!(
+        (without.warnings(), without.normalised_samples()),
+        (vec![], None)
+    );
 }

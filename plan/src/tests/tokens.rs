@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use spec::model::{Activation, Gelu, LayerKind};
+use spec::model::{Activation, Dropout, Gelu, LayerKind};
 
 use super::residuals::{repeat, residual};
 use super::{average, batch_norm, classes, conv, linear, norm, planned, pool};
@@ -16,6 +16,7 @@ fn keeping() -> impl Strategy<Value = LayerKind> {
         3 => prop::sample::select(vec![conv(2, 3, 1, 1), conv(2, 1, 1, 0)]),
         2 => Just(LayerKind::Relu),
         1 => Just(batch_norm()),
+        1 => Just(LayerKind::Dropout(Dropout { rate: 0.25 })),
         1 => Just(norm(2)),
         2 => prop::sample::select(vec![Activation::Gelu(Gelu::Erf), Activation::Tanh, Activation::Sigmoid])
             .prop_map(LayerKind::Activation),

@@ -87,6 +87,7 @@ pub(super) const GELU: &[&str] = &["approximate"];
 pub(super) const GELU_FORMS: &[&str] = &["erf", "tanh"];
 pub(super) const LEAKY_RELU: &[&str] = &["slope"];
 pub(super) const ELU: &[&str] = &["alpha"];
+pub(super) const DROPOUT: &[&str] = &["rate"];
 pub(super) const RESIDUAL: &[&str] = &["layers", "projection"];
 pub(super) const REPEAT: &[&str] = &["times", "layers"];
 
@@ -117,6 +118,7 @@ pub(super) const LAYERS: &[&str] = &[
     "rnn",
     "lstm",
     "gru",
+    "dropout",
     "residual",
     "repeat",
 ];
@@ -248,6 +250,7 @@ pub(super) fn of_layer(layer: &str) -> &'static [&'static str] {
         "embedding" => EMBEDDING,
         "rnn" => RNN,
         "lstm" | "gru" => GATED,
+        "dropout" => DROPOUT,
         "residual" => RESIDUAL,
         "repeat" => REPEAT,
         _ => &[],

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::job_file::activation;
+use crate::job_file::dropout::dropout;
 use crate::job_file::expected::Expected;
 use crate::job_file::field::{Field, Section};
 use crate::job_file::found::Found;
@@ -170,6 +171,7 @@ fn bare(field: &Field<'_>, word: &str, found: &mut Found) -> Option<LayerKind> {
         "rnn" => ("rnn", "{ rnn = 128 }"),
         "lstm" => ("lstm", "{ lstm = 128 }"),
         "gru" => ("gru", "{ gru = 128 }"),
+        "dropout" => ("dropout", "{ dropout = 0.25 }"),
         "residual" => ("residual", "{ residual = [{ linear = 64 }, \"relu\"] }"),
         "repeat" => (
             "repeat",
@@ -264,6 +266,7 @@ fn kind(word: &str, field: &Field<'_>, depth: usize, found: &mut Found) -> Optio
         "elu" => activation::elu(field, found).map(LayerKind::Activation),
         "embedding" => sequence::embedding(field, found),
         "rnn" | "lstm" | "gru" => sequence::recurrent(word, field, found),
+        "dropout" => dropout(field, found).map(LayerKind::Dropout),
         "residual" => nested::residual(field, &inside, found).map(LayerKind::Residual),
         "repeat" => nested::repeat(field, &inside, found).map(LayerKind::Repeat),
         _ => {

@@ -305,6 +305,7 @@ fn entry(layer: &Layer) -> String {
             None => format!("{{ size = {} }}", embedding.size),
         },
         LayerKind::Recurrent(layers) => recurrent(layers),
+        LayerKind::Dropout(dropout) => format!("{{ rate = {:?} }}", dropout.rate),
         LayerKind::Residual(residual) if residual.projection.is_empty() => {
             format!("{{ layers = {} }}", list(&residual.layers))
         }

@@ -15,6 +15,8 @@ pub struct Shown<'a> {
     pub steps: Option<u64>,
     pub flops_per_step: u64,
     pub bytes_reduced_per_step: u64,
+    /// What a person may not want.
+    pub warnings: Vec<String>,
     #[serde(flatten)]
     pub plan: &'a Plan,
 }
@@ -92,7 +94,7 @@ impl Shown<'_> {
             .filter(|&(_, share)| share > 0)
             .map(|(name, share)| format!("{name} {}", bytes(share)))
             .collect();
-        vec![
+        let mut totals = vec![
             (
                 "parameters",
                 format!(
@@ -135,7 +137,11 @@ impl Shown<'_> {
                     self.ranks
                 ),
             ),
-        ]
+        ];
+        if let Some(samples) = plan.normalised_samples() {
+            totals.push(("batch norm", format!("over {samples} samples")));
+        }
+        totals
     }
 }
 

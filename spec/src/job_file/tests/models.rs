@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use crate::model::{
-    Activation, AvgPool2d, BatchNorm, Conv2d, Gelu, GroupNorm, Layer, LayerKind, LayerNorm, Linear,
-    MaxPool2d, Model, Pair, Repeat, Residual, Size,
+    Activation, AvgPool2d, BatchNorm, Conv2d, Dropout, Gelu, GroupNorm, Layer, LayerKind,
+    LayerNorm, Linear, MaxPool2d, Model, Pair, Repeat, Residual, Size,
 };
 use crate::recurrent::{Cell, Embedding, Nonlinearity, Output, Recurrent};
 
@@ -104,6 +104,7 @@ fn kind() -> impl Strategy<Value = LayerKind> {
         batch_norm,
         layer_norm,
         group_norm,
+        prop_oneof![0.0..1.0, Just(0.5)].prop_map(|rate| LayerKind::Dropout(Dropout { rate })),
         activation.prop_map(LayerKind::Activation),
         embedding(),
         recurrent(),
