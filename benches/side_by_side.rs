@@ -94,11 +94,9 @@ impl Bench {
 
     /// Goes back to the initial state, so that no measurement runs on what another has left.
     fn reset(&mut self) {
+        // The statistics of norms and the optimiser's state too.
+        self.engine.initialize(0);
         self.engine.parameters_mut().copy_from_slice(&self.initial);
-        for (_, words) in self.engine.optimizer_state_mut() {
-            words.fill(0.0);
-        }
-        self.engine.set_step(0);
     }
 
     /// A step as a rank of a gang of one takes it, the digest of the parameters included; the loss before it.

@@ -108,6 +108,9 @@ class Side:
         with torch.no_grad():
             for name, parameter in self.layers.named_parameters():
                 parameter.copy_(self.tensors[name])
+        for module in self.layers.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.reset_running_stats()
         self.optimizer = optimizer(self.job, self.layers.parameters())
 
     def step(self, number):

@@ -3,7 +3,7 @@
 use crate::measured::Measured;
 use crate::torch::contestant::FirstSteps;
 
-/// How far apart the losses after the first steps may be.
+/// How far apart losses may be, to the larger of 1 and ours.
 const LOSS_DIFFERENCE: f64 = 1e-3;
 
 /// The most of PyTorch's memory that ours may take.
@@ -208,14 +208,16 @@ fn largest(most: f64, next: f64) -> f64 {
     }
 }
 
-/// The largest difference between losses; not a number if one is none or they are not as many.
+/// The largest difference between losses, to the larger of 1 and ours; not a number if one is none or they are not as many.
 fn difference(a: &FirstSteps, b: &FirstSteps) -> f64 {
     if a.losses.len() != b.losses.len() {
         return f64::NAN;
     }
     let pairs = a.losses.iter().zip(&b.losses);
     let pairs = pairs.chain([(&a.loss_after, &b.loss_after)]);
-    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, largest)
+    pairs
+        .map(|(a, b)| (a - b).abs() / a.abs().max(1.0))
+        .fold(0.0, largest)
 }
 
 #[cfg(test)]
@@ -248,7 +250,7 @@ mod tests {
     #[test]
     fn the_difference_is_the_largest_and_nothing_passes_that_is_no_number() {
         let ours = steps(&[2.0, 1.5], 1.0);
-        assert_eq!(difference(&ours, &steps(&[2.0, 1.25], 1.0)), 0.25);
+        assert_eq!(difference(&ours, &steps(&[1.75, 1.5], 1.0)), 0.125);
         assert_eq!(difference(&ours, &steps(&[2.0, 1.5], 1.5)), 0.5);
         assert!(difference(&ours, &steps(&[2.0], 1.0)).is_nan());
         assert!(difference(&ours, &steps(&[f64::NAN, 1.5], 1.0)).is_nan());
