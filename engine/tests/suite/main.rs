@@ -25,3 +25,5 @@ mod residuals;
 mod running;
 #[cfg(test)]
 mod tensors;
+#[cfg(test)]
+mod walk;
