@@ -8,6 +8,9 @@ use crate::float::Float;
 use crate::reference::functions::Functions;
 use crate::reference::sums::{LANES, largest, total, total_by};
 
+/// Values whose exponentials are summed together, a multiple of the lanes.
+const BLOCK: usize = 16 * LANES;
+
 /// What the loss says of one row.
 #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
@@ -157,23 +160,33 @@ fn rank<T: Float>(row: &[T], class: usize, answer: usize, exact: bool) -> u32 {
     before(&row[..class], |x, own| x >= own) + before(&row[class + 1..], |x, own| x > own)
 }
 
-/// `row = exp(row - largest)` where it is to be kept, and the sum.
+/// `row = exp(row - largest)` where it is to be kept, and the sum. A block is filled first and summed then: a loop that does both is
+/// not vectorised.
 #[inline(always)]
 fn exponentials<T: Float, F: Functions<T>>(row: &mut [T], largest: T, keep: bool) -> T {
-    if !keep {
-        return total(row, row, |x, _| F::exponential(x - largest));
-    }
     let mut sums = [T::ZERO; LANES];
-    let (chunks, rest) = row.as_chunks_mut::<LANES>();
-    for chunk in chunks {
-        for (sum, x) in sums.iter_mut().zip(chunk) {
-            *x = F::exponential(*x - largest);
-            *sum += *x;
+    let mut scratch = [T::ZERO; BLOCK];
+    for block in row.chunks_mut(BLOCK) {
+        let filled = if keep {
+            for x in block.iter_mut() {
+                *x = F::exponential(*x - largest);
+            }
+            &*block
+        } else {
+            for (place, &x) in scratch.iter_mut().zip(&*block) {
+                *place = F::exponential(x - largest);
+            }
+            &scratch[..block.len()]
+        };
+        let (chunks, rest) = filled.as_chunks::<LANES>();
+        for chunk in chunks {
+            for (sum, &x) in sums.iter_mut().zip(chunk) {
+                *sum += x;
+            }
         }
-    }
-    for (sum, x) in sums.iter_mut().zip(rest) {
-        *x = F::exponential(*x - largest);
-        *sum += *x;
+        for (sum, &x) in sums.iter_mut().zip(rest) {
+            *sum += x;
+        }
     }
     sums.into_iter().fold(T::ZERO, |sum, lane| sum + lane)
 }

@@ -33,3 +33,5 @@ mod running;
 mod sequences;
 #[cfg(test)]
 mod tensors;
+#[cfg(test)]
+mod walk;
