@@ -2,12 +2,15 @@ use std::fs;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use spec::dataset::Split;
+use spec::dataset::held_out;
+use spec::tokenizer::{MAX_TOKEN_BYTES, Tokenizer};
 use tempfile::TempDir;
 
 use super::*;
 use crate::chunk::{Chunk, decode_labels, decode_lengths, token_words};
+use crate::encoder::Encoder;
 use crate::memory::Memory;
+use crate::splitter::Splitter;
 
 /// Files in a folder of their own.
 struct Files(TempDir);
