@@ -99,10 +99,8 @@ impl Details for Dataset {
             }
         }
         if !manifest.classes.is_empty() {
-            lines.push((
-                "classes",
-                format!("{}: {}", manifest.classes.len(), manifest.classes.join(" ")),
-            ));
+            let names = some(&manifest.classes);
+            lines.push(("classes", format!("{}: {names}", manifest.classes.len())));
         }
         lines.push(("imported", ago(self.imported_unix_ms)));
         for split in &manifest.splits {
@@ -130,7 +128,7 @@ fn spoken(unit: Unit) -> &'static str {
 /// A split: its rows, and what is known of its classes and values or tokens.
 fn described(split: &Split) -> String {
     let counts: Vec<String> = split.class_counts.iter().map(u64::to_string).collect();
-    let per_class = format!("per class: {}", counts.join(" "));
+    let per_class = format!("per class: {}", some(&counts));
     let (name, rows, chunks) = (&split.name, count(split.rows), split.chunks.len());
     match split.tokens {
         None => format!(
@@ -156,6 +154,13 @@ fn described(split: &Split) -> String {
             lengths.p95
         ),
     }
+}
+
+/// The first of many words, with a space between them.
+fn some(words: &[String]) -> String {
+    const SHOWN: usize = 100;
+    let more = if words.len() > SHOWN { " …" } else { "" };
+    words[..words.len().min(SHOWN)].join(" ") + more
 }
 
 fn few(values: &[f64]) -> String {

@@ -39,7 +39,11 @@ impl TextColumns {
             return Err(Error::OneColumn { path });
         }
         let names: Vec<String> = first.iter().map(excerpt).collect();
-        let named = |wanted: &str| names.iter().position(|name| name == wanted);
+        // A number asked for is a column's number: the label of a first row may be that very number.
+        let named = |wanted: &str| {
+            let is_number = wanted.bytes().all(|byte| byte.is_ascii_digit());
+            names.iter().position(|name| !is_number && name == wanted)
+        };
         let known = LABEL_NAMES.iter().find_map(|known| {
             names
                 .iter()
@@ -149,6 +153,7 @@ mod tests {
         assert_eq!(read(&["a", "Label", "b"], "2", None), Ok((2, 1, true)));
         assert_eq!(read(&["a", "b", "c"], "0", Some("c")), Ok((0, 2, true)));
         assert_eq!(read(&["a", "b", "c"], "0", Some("1")), Ok((0, 1, false)));
+        assert_eq!(read(&["Good", "0"], "0", None), Ok((0, 1, false)));
     }
 
     #[test]
