@@ -384,18 +384,3 @@ fn a_job_that_no_worker_is_large_enough_for_waits_and_says_so() {
     let said = sentence(yard.run(&["job", "watch", &id, "--json"]), 1);
     assert_eq!(said, format!("{id} cancelled"));
 }
-
-#[test]
-fn text_without_a_length_is_refused() {
-    let yard = Yard::new(&[]);
-    yard.file("digits.txt", "one two three\n");
-    yard.json(&["data", "import", "digits", "digits.txt"]);
-    yard.file("job.toml", GOOD);
-    for command in COMMANDS {
-        let said = mistakes(yard.run(&[command, "job.toml"]));
-        let expected = "job.toml: data.sequence_length is missing: digits is one stream of text, trained on in windows of so \
-                        many tokens; set it, as in sequence_length = 64";
-        assert_eq!(said, [expected], "{command}");
-    }
-    assert_no_job(&yard);
-}
