@@ -104,6 +104,7 @@ fn checkout() -> TempDir {
         "jobs/digits-cnn.toml",
         "jobs/fashion-cnn.toml",
         "data/digits/digits.csv.gz",
+        "LICENSE",
     ] {
         let to = folder.path().join(path);
         fs::create_dir_all(to.parent().expect("it is in a folder")).expect("a folder");

@@ -10,6 +10,7 @@ mod daemons;
 mod imports;
 mod job_files;
 mod names;
+mod text;
 
 /// The one sentence of a refusal.
 pub fn sentence(answer: Answer, code: i32) -> String {

@@ -81,7 +81,7 @@ pub fn run(arguments: Arguments) -> Result<(), Stop> {
             job::run(&connect().await?, command, format).await
         })),
         Command::Data(command) => talker.block_on(unless_asked(async {
-            data::run(&connect().await?, command, format).await
+            data::run(&connect().await?, &url, command, format).await
         })),
         Command::Checkpoint(command) => talker.block_on(unless_asked(async {
             checkpoint::run(&connect().await?, &url, command, format).await

@@ -1,9 +1,13 @@
 //! What the commands print: each result with its JSON (the fields) and its table (the cells).
 
 use serde::Serialize;
-use spec::{CheckpointManifest, DatasetManifest, Digest, MetricRow};
+use spec::{CheckpointManifest, Digest, MetricRow};
 
 use crate::view::{Details, Row, ago, bytes, count, duration, optional};
+
+mod dataset;
+
+pub use self::dataset::{Dataset, Sample, Text};
 
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -178,97 +182,6 @@ impl Row for Worker {
             bytes(self.free_memory_bytes),
             self.ranks.join(" "),
         ]
-    }
-}
-
-/// A version of a dataset.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Dataset {
-    pub name: String,
-    pub digest: Digest,
-    pub imported_unix_ms: u64,
-    #[serde(flatten)]
-    pub manifest: DatasetManifest,
-}
-
-impl Row for Dataset {
-    const HEADER: &'static [&'static str] = &[
-        "NAME", "KIND", "SHAPE", "CLASSES", "ROWS", "SPLITS", "IMPORTED", "DIGEST",
-    ];
-
-    fn cells(&self) -> Vec<String> {
-        let splits: Vec<&str> = self
-            .manifest
-            .splits
-            .iter()
-            .map(|split| split.name.as_str())
-            .collect();
-        vec![
-            self.name.clone(),
-            self.manifest.kind.clone(),
-            self.manifest.shape.to_string(),
-            self.manifest.classes.len().to_string(),
-            count(self.manifest.splits.iter().map(|split| split.rows).sum()),
-            splits.join(" "),
-            ago(self.imported_unix_ms),
-            self.digest.short(),
-        ]
-    }
-}
-
-impl Details for Dataset {
-    fn lines(&self) -> Vec<(&'static str, String)> {
-        let element = self.manifest.element.word();
-        let mut lines = vec![
-            ("name", self.name.clone()),
-            ("digest", self.digest.to_string()),
-            ("kind", self.manifest.kind.clone()),
-            (
-                "shape",
-                format!(
-                    "{} of {element} up to {}",
-                    self.manifest.shape, self.manifest.maximum
-                ),
-            ),
-            (
-                "classes",
-                format!(
-                    "{}: {}",
-                    self.manifest.classes.len(),
-                    self.manifest.classes.join(" ")
-                ),
-            ),
-            ("imported", ago(self.imported_unix_ms)),
-        ];
-        for split in &self.manifest.splits {
-            let few = |values: &[f64]| {
-                let shown: Vec<String> = values
-                    .iter()
-                    .take(8)
-                    .map(|value| format!("{value:.4}"))
-                    .collect();
-                let more = if values.len() > 8 {
-                    format!(" … ({} channels)", values.len())
-                } else {
-                    String::new()
-                };
-                shown.join(" ") + &more
-            };
-            let counts: Vec<String> = split.class_counts.iter().map(u64::to_string).collect();
-            lines.push((
-                "split",
-                format!(
-                    "{}: {} rows in {} chunks\nper class: {}\nmean: {}\nstd: {}",
-                    split.name,
-                    count(split.rows),
-                    split.chunks.len(),
-                    counts.join(" "),
-                    few(&split.mean),
-                    few(&split.std)
-                ),
-            ));
-        }
-        lines
     }
 }
 

@@ -9,6 +9,7 @@ use spec::{Digest, Shape};
 use crate::fault::{ChunkFault, CsvFault, IdxFault};
 use crate::sink::SinkError;
 use crate::source::SourceError;
+use crate::text_fault::TextFault;
 
 /// Why data could not be imported or read.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +101,9 @@ pub enum Error {
         /// What is wrong.
         fault: CsvFault,
     },
+    /// Text that cannot be split into tokens as asked.
+    #[error(transparent)]
+    Text(#[from] TextFault),
     /// A CSV file without rows.
     #[error("{path} has a header but no rows: give a file with at least one row", path = .path.display())]
     NoRows {

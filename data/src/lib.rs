@@ -12,6 +12,7 @@ mod cache;
 pub mod chunk;
 mod cut;
 pub mod digits;
+pub mod encoder;
 pub mod error;
 pub mod fault;
 mod folding;
@@ -28,13 +29,19 @@ pub mod rows;
 pub mod selection;
 pub mod sink;
 pub mod source;
+mod splitter;
 pub mod sums;
+mod text_fault;
 mod token_count;
 
 pub use batch::{Batch, Microbatch, Microbatches};
 pub use digits::DIGITS_CSV_GZ;
+pub use encoder::Encoder;
 pub use error::{Error, Part, Place};
-pub use import::{CsvOptions, Progress, import_csv, import_csv_bytes, import_idx};
+pub use import::{
+    ColumnNames, CsvOptions, Dialect, Progress, Source, TextOptions, import_csv, import_csv_bytes,
+    import_csv_text, import_idx, import_lines, import_text,
+};
 pub use loader::Loader;
 pub use order::{Order, Sampling};
 pub use preprocessing::{
@@ -44,4 +51,6 @@ pub use rows::Rows;
 pub use selection::Selection;
 pub use sink::{ChunkSink, SinkError};
 pub use source::{ChunkSource, SourceError};
+pub use splitter::Splitter;
 pub use sums::ChannelSums;
+pub use text_fault::TextFault;

@@ -193,6 +193,11 @@ impl Rows {
         self.0.labels[row as usize]
     }
 
+    /// The class of a row of the split; a stream has none.
+    pub fn class(&self, row: u32) -> Option<u32> {
+        self.0.labels.get(row as usize).copied()
+    }
+
     /// Fills `x` with these rows of the split, normalised, `(N, C, …)`, and `labels` with their labels; both are cleared
     /// first.
     ///

@@ -12,7 +12,7 @@ use spec::model::{self, LayerKind};
 use crate::cost::cost;
 use crate::error::Error;
 use crate::extent::{At, Sizes};
-use crate::op::{Linear, Op, OverTime, Recurrent, TimeKind};
+use crate::op::{Dropout, Linear, Op, OverTime, Recurrent, TimeKind};
 use crate::parameter::{self, Parameter};
 use crate::sequence::over_time;
 use crate::signal::{Per, Signal};
@@ -171,6 +171,11 @@ impl Walk<'_> {
                             number,
                             ..layer
                         };
+                        if recurrent.dropout > 0.0 {
+                            let (values, rate) = (layer.inputs, recurrent.dropout);
+                            let op = Op::Dropout(Dropout { values, rate });
+                            self.push(&at, op, signal.clone())?;
+                        }
                     }
                     let output = at.states(&layer)?;
                     self.push(&at, Op::Recurrent(layer), output)?;

@@ -44,6 +44,7 @@ pub fn dataset(dataset: v1::Dataset) -> Result<Dataset, Stop> {
         digest,
         imported_unix_ms,
         manifest,
+        text: None,
     })
 }
 

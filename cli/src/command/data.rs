@@ -1,17 +1,18 @@
 //! `trainyard data import|list|show`
 
-use std::path::Path;
-
-use data::{ChunkSink, CsvOptions, Progress, SinkError};
+use data::{ChunkSink, Progress, SinkError};
 use indicatif::{ProgressBar, ProgressStyle};
 use spec::{DatasetManifest, Digest};
 use tokio::sync::mpsc;
 
-use crate::arguments::{Data, DataImport, Kind};
+use crate::arguments::{Data, DataImport};
 use crate::client::{Client, ImportPart};
 use crate::stop::Stop;
 use crate::view::Format;
 use crate::views::Dataset;
+
+mod samples;
+mod source;
 
 /// Chunks on their way to the coordinator.
 const IN_FLIGHT: usize = 8;
@@ -20,9 +21,9 @@ const IN_FLIGHT: usize = 8;
 ///
 /// # Errors
 /// A source that is refused, an unknown dataset, or a coordinator that went away.
-pub async fn run(client: &Client, command: Data, format: Format) -> Result<(), Stop> {
+pub async fn run(client: &Client, url: &str, command: Data, format: Format) -> Result<(), Stop> {
     match command {
-        Data::Import(options) => import(client, options, format).await,
+        Data::Import(options) => import(client, url, options, format).await,
         Data::List => {
             format.list(&client.list_datasets().await?);
             Ok(())
@@ -32,13 +33,19 @@ pub async fn run(client: &Client, command: Data, format: Format) -> Result<(), S
                 Some((name, digest)) => (name, Some(digest.parse().map_err(Stop::refused)?)),
                 None => (name.as_str(), None),
             };
-            format.details(&client.show_dataset(name, digest).await?);
+            let dataset = client.show_dataset(name, digest).await?;
+            format.details(&samples::with_samples(dataset, url).await?);
             Ok(())
         }
     }
 }
 
-async fn import(client: &Client, options: DataImport, format: Format) -> Result<(), Stop> {
+async fn import(
+    client: &Client,
+    url: &str,
+    options: DataImport,
+    format: Format,
+) -> Result<(), Stop> {
     if !spec::job_file::is_name(&options.name) {
         return Err(Stop::refused(format!(
             "\"{}\" is not a dataset's name: use a-z, 0-9, dot, underscore and hyphen, beginning with a letter or digit",
@@ -47,10 +54,10 @@ async fn import(client: &Client, options: DataImport, format: Format) -> Result<
     }
     let name = options.name.clone();
     let dataset = bring_in(client, &name, move |sink, progress| {
-        read(&options, sink, progress)
+        source::read(&options, sink, progress)
     })
     .await?;
-    format.details(&dataset);
+    format.details(&samples::with_samples(dataset, url).await?);
     Ok(())
 }
 
@@ -101,43 +108,6 @@ impl ChunkSink for Outgoing {
             .map_err(|_| SinkError::new(GONE))?;
         Ok(digest)
     }
-}
-
-fn read(
-    options: &DataImport,
-    sink: &mut dyn ChunkSink,
-    progress: &mut dyn FnMut(&Progress),
-) -> Result<DatasetManifest, Stop> {
-    let source = &options.source;
-    let manifest = match options.kind.unwrap_or_else(|| guess(source)) {
-        Kind::Idx => {
-            let csv_only = [
-                ("--shape", options.shape.is_some()),
-                ("--label", options.label.is_some()),
-                ("--max", options.maximum.is_some()),
-            ];
-            if let Some((flag, _)) = csv_only.iter().find(|(_, given)| *given) {
-                return Err(Stop::refused(format!(
-                    "{flag} does not go with --kind idx: the files say it themselves"
-                )));
-            }
-            data::import_idx(source, sink, progress)
-        }
-        Kind::Csv => {
-            let csv = CsvOptions {
-                label: options.label.clone(),
-                shape: options.shape.clone(),
-                maximum: options.maximum,
-            };
-            data::import_csv(source, &csv, sink, progress)
-        }
-    };
-    manifest.map_err(Stop::refused)
-}
-
-fn guess(source: &Path) -> Kind {
-    let is_idx = source.is_dir() || source.to_string_lossy().contains("-ubyte");
-    if is_idx { Kind::Idx } else { Kind::Csv }
 }
 
 /// A progress bar over the bytes of the source; hidden where there is no terminal.

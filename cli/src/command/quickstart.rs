@@ -128,6 +128,7 @@ async fn train(
             label: None,
             shape: Some(shape),
             maximum: Some(16.0),
+            ..CsvOptions::default()
         };
         data::import_csv_bytes("digits.csv.gz", DIGITS_CSV_GZ, &csv, sink, progress)
             .map_err(Stop::failed)

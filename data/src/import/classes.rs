@@ -122,6 +122,21 @@ impl Labels {
         Ok(())
     }
 
+    /// Labels that are the names of these classes, in this order.
+    pub(crate) fn of_classes<'a>(classes: impl Iterator<Item = &'a str>) -> Self {
+        let mut labels = Labels::default();
+        for class in classes {
+            let next = labels.texts.len() as u32;
+            labels.texts.entry(class.to_string()).or_insert(next);
+        }
+        labels
+    }
+
+    /// Takes the class of the next row, one of [`Labels::of_classes`].
+    pub(crate) fn push_class(&mut self, class: &str) {
+        self.rows.extend(self.texts.get(class));
+    }
+
     /// The class of each row, and the classes: numbers keep their number, texts are sorted by their bytes.
     pub(crate) fn finish(mut self, path: &Path) -> Result<(Vec<u32>, Vec<String>), Error> {
         if self.texts.is_empty() {

@@ -7,7 +7,7 @@ use csv::ByteRecord;
 use crate::error::Error;
 
 /// The names by which a label's column is known, the first found wins.
-const LABEL_NAMES: [&str; 4] = ["label", "class", "target", "y"];
+pub(crate) const LABEL_NAMES: [&str; 4] = ["label", "class", "target", "y"];
 
 /// How many columns a message lists.
 const LISTED: usize = 12;
@@ -108,7 +108,8 @@ pub(crate) fn excerpt(field: &[u8]) -> String {
     }
 }
 
-fn listed(names: Option<&[String]>, count: usize) -> String {
+/// The columns, for a message.
+pub(crate) fn listed(names: Option<&[String]>, count: usize) -> String {
     match names {
         None => format!("columns 0 to {} and no header", count - 1),
         Some(names) if count > LISTED => {

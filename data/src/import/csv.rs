@@ -1,24 +1,18 @@
 //! CSV with numeric features and one label, with or without a header.
 
-use std::cell::Cell;
-use std::io::{self, Read};
 use std::path::Path;
-use std::rc::Rc;
 
-use csv::{ByteRecord, ReaderBuilder, Terminator};
 use spec::dataset::Element;
 use spec::{DatasetManifest, Shape};
 
 use super::classes::Labels;
 use super::columns::{Columns, excerpt};
-use super::input::{Input, Origin, Progress};
+use super::input::{Input, Progress};
+use super::records::{Dialect, Line, Lines};
 use super::split::{Pushed, SplitWriter};
 use crate::error::Error;
 use crate::fault::CsvFault;
 use crate::sink::ChunkSink;
-
-/// The longest line that is read, in bytes.
-const MAX_LINE_BYTES: u64 = 64 << 20;
 
 /// What a CSV file does not say itself.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,6 +24,8 @@ pub struct CsvOptions {
     pub shape: Option<Shape>,
     /// The largest value there can be. By default the largest absolute value there is.
     pub maximum: Option<f64>,
+    /// How lines are written.
+    pub dialect: Dialect,
 }
 
 /// Imports a CSV file, compressed or not, as split `train`. Features are kept as f32. Labels are class numbers, which
@@ -73,7 +69,7 @@ fn import(
         return Err(Error::Maximum { maximum });
     }
     let (path, total, taken) = (input.path(), input.total(), input.taken());
-    let mut lines = Lines::new(input);
+    let mut lines = Lines::new(input, options.dialect);
     let Some(first) = lines.next()? else {
         return Err(Error::Empty { path });
     };
@@ -218,129 +214,6 @@ impl Table<'_> {
             column: self.columns.call(column),
             text: excerpt(field),
         }
-    }
-}
-
-/// A line with its number, from 1.
-struct Line {
-    number: u64,
-    fields: ByteRecord,
-}
-
-/// The lines of a file that are not blank.
-struct Lines<'a> {
-    origin: Origin,
-    budget: Rc<Cell<u64>>,
-    reader: csv::Reader<io::Chain<Budgeted<Input<'a>>, &'static [u8]>>,
-    waiting: Option<Line>,
-}
-
-impl<'a> Lines<'a> {
-    fn new(input: Input<'a>) -> Self {
-        let origin = input.origin().clone();
-        let budget = Rc::new(Cell::new(MAX_LINE_BYTES));
-        let budgeted = Budgeted {
-            input,
-            budget: budget.clone(),
-        };
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            // A line break at the very end, and `\n` alone as the end of a record, make line numbers exact; what `\r`
-            // leaves behind is trimmed.
-            .terminator(Terminator::Any(b'\n'))
-            .from_reader(budgeted.chain(b"\n".as_slice()));
-        Lines {
-            origin,
-            budget,
-            reader,
-            waiting: None,
-        }
-    }
-
-    fn next(&mut self) -> Result<Option<Line>, Error> {
-        self.after(Line {
-            number: 0,
-            fields: ByteRecord::new(),
-        })
-    }
-
-    /// Puts a line back, and gives the one before it.
-    fn give_back(&mut self, later: Option<Line>, earlier: Line) -> Option<Line> {
-        self.waiting = later;
-        Some(earlier)
-    }
-
-    /// The next line, in the memory of one that is done with.
-    fn after(&mut self, mut line: Line) -> Result<Option<Line>, Error> {
-        if let Some(waiting) = self.waiting.take() {
-            return Ok(Some(waiting));
-        }
-        loop {
-            self.budget.set(MAX_LINE_BYTES);
-            let start = self.reader.position().line();
-            let read = self
-                .reader
-                .read_byte_record(&mut line.fields)
-                .map_err(|error| self.fault(error, start))?;
-            if !read {
-                return Ok(None);
-            }
-            let breaks: usize = line
-                .fields
-                .iter()
-                .map(|field| field.iter().filter(|&&byte| byte == b'\n').count())
-                .sum();
-            line.number = if breaks == 0 {
-                self.reader.position().line() - 1
-            } else {
-                start
-            };
-            if line.fields.len() > 1
-                || line
-                    .fields
-                    .iter()
-                    .any(|field| !field.trim_ascii().is_empty())
-            {
-                return Ok(Some(line));
-            }
-        }
-    }
-
-    fn fault(&self, error: csv::Error, line: u64) -> Error {
-        if self.budget.get() == 0 {
-            let fault = CsvFault::TooLong {
-                limit: MAX_LINE_BYTES,
-            };
-            return Error::Csv {
-                path: self.origin.path.clone(),
-                line,
-                fault,
-            };
-        }
-        match error.into_kind() {
-            csv::ErrorKind::Io(source) => self.origin.fault(source),
-            // Byte records of any length have no other errors.
-            kind => self.origin.fault(io::Error::other(format!("{kind:?}"))),
-        }
-    }
-}
-
-/// Ends in an error when one record takes more than its budget of bytes.
-struct Budgeted<R> {
-    input: R,
-    budget: Rc<Cell<u64>>,
-}
-
-impl<R: Read> Read for Budgeted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(buffer)?;
-        self.budget
-            .set(self.budget.get().saturating_sub(count as u64));
-        if self.budget.get() == 0 {
-            return Err(io::Error::other("the line is too long"));
-        }
-        Ok(count)
     }
 }
 

@@ -155,6 +155,33 @@ impl<'a> Input<'a> {
         Ok(filled)
     }
 
+    /// Reads a line into `line`, which is cleared first, without its line feed; of one longer than `limit` bytes the
+    /// beginning.
+    pub(crate) fn line(&mut self, line: &mut Vec<u8>, limit: u64) -> Result<LineEnd, Error> {
+        line.clear();
+        loop {
+            let read = self.stream.fill_buf();
+            let buffer = match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read.map_err(|source| self.origin.fault(source))?,
+            };
+            if buffer.is_empty() {
+                let is_end = line.is_empty();
+                return Ok(if is_end { LineEnd::End } else { LineEnd::Last });
+            }
+            let end = buffer.iter().position(|&byte| byte == b'\n');
+            line.extend_from_slice(&buffer[..end.unwrap_or(buffer.len())]);
+            let used = end.map_or(buffer.len(), |end| end + 1);
+            self.stream.consume(used);
+            if line.len() as u64 > limit {
+                return Ok(LineEnd::TooLong);
+            }
+            if end.is_some() {
+                return Ok(LineEnd::Broken);
+            }
+        }
+    }
+
     /// Whether the file ends here; for gzip its checksum has then been verified.
     pub(crate) fn ends(&mut self) -> Result<bool, Error> {
         Ok(self
@@ -163,6 +190,19 @@ impl<'a> Input<'a> {
             .map_err(|source| self.origin.fault(source))?
             .is_empty())
     }
+}
+
+/// How a line ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineEnd {
+    /// In a line feed.
+    Broken,
+    /// With the file.
+    Last,
+    /// There is no further line.
+    End,
+    /// Not within the bytes that it may have.
+    TooLong,
 }
 
 impl Read for Input<'_> {

@@ -23,6 +23,21 @@ impl Rows {
         (tokens.end - tokens.start) as u32
     }
 
+    /// The tokens of a sample that enter the model; none where samples are values.
+    ///
+    /// # Errors
+    /// A chunk that cannot be read.
+    ///
+    /// # Panics
+    /// If the split has no such sample.
+    pub fn sample(&self, row: u32) -> Result<Vec<u32>, Error> {
+        let mut tokens = Vec::new();
+        let mut cache = self.0.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let range = self.0.chosen.layout().tokens_of(row);
+        self.0.read_tokens(&mut cache, range, &mut tokens)?;
+        Ok(tokens)
+    }
+
     /// Fills `tokens` with these samples of tokens, packed ([`crate::Microbatch`]), `lengths` with their lengths, and
     /// `labels` with their classes in the same order, or of a stream with the token that follows each of `tokens`; all are
     /// cleared first.

@@ -261,25 +261,6 @@ fn what_is_wrong_in_a_line_is_said_with_line_and_column() {
 }
 
 #[test]
-fn a_line_without_an_end_is_refused_before_it_fills_the_memory() {
-    struct Endless;
-    impl Read for Endless {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            buffer.fill(b'1');
-            Ok(buffer.len())
-        }
-    }
-    let budget = Rc::new(Cell::new(1000));
-    let mut budgeted = Budgeted {
-        input: Endless,
-        budget,
-    };
-    let mut out = Vec::new();
-    assert!(budgeted.read_to_end(&mut out).is_err());
-    assert!(out.len() < 2000);
-}
-
-#[test]
 fn a_file_is_read_as_its_bytes_are_and_faults_name_its_path() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("digits.csv.gz");

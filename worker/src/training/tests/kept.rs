@@ -49,6 +49,7 @@ impl Kept {
             label: None,
             shape: Some(Shape::new(vec![1, 4, 4]).expect("a shape")),
             maximum: Some(255.0),
+            ..CsvOptions::default()
         };
         let mut sink = Sink::default();
         let dataset = data::import_csv_bytes(
