@@ -11,6 +11,8 @@ mod fast;
 mod given;
 mod groups;
 #[cfg(test)]
+mod initials;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod networks;
