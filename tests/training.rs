@@ -100,7 +100,7 @@ fn groups_that_take_nothing_and_averages_that_never_begin_are_refused() {
         ),
         (
             "epochs = 1\ngroups = [{ match = \"*\" }, { match = \"*.bias\" }]",
-            "job.toml:10:28: training.groups[1]: groups before it have already taken all that is called \"*.bias\": put it \
+            "job.toml:10:28: training.groups[1]: those before it have already taken all that is called \"*.bias\": put it \
              before them"
                 .to_string(),
         ),
@@ -184,6 +184,27 @@ fn the_deep_networks_in_jobs_train_to_the_same_rows_on_one_two_and_three_ranks()
             assert_same(&rows(ranks), &expected, &format!("{name} on {ranks} ranks"));
         }
     }
+}
+
+#[test]
+fn initial_values_of_what_is_no_matrix_are_refused_at_their_place() {
+    let yard = Yard::with_digits(&[]);
+    let training = "epochs = 1\n[[training.init]]\nmatch = \"*\"\nvalues = \"orthogonal\"";
+    yard.file("job.toml", job(DIGITS_CNN, "", training));
+    for command in ["plan", "submit", "run"] {
+        let said = mistakes(yard.run(&[command, "job.toml"]));
+        let expected = "job.toml:10:1: training.init[0]: orthogonal needs parameters of two extents or more, but 0.bias has one: \
+                        leave it out of the pattern, as in \"*.weight\"";
+        assert_eq!(said, [expected], "{command}");
+    }
+    // On weights alone it trains, and to other rows than PyTorch's defaults do.
+    let rows = |training: &str| {
+        let file = yard.file("job.toml", job(DIGITS_CNN, "", training));
+        yard.run_rows(&file, &[], None)
+    };
+    let orthogonal = rows(&training.replace("\"*\"", "\"*.weight\""));
+    assert_trained(&orthogonal, 29);
+    assert_ne!(orthogonal, rows("epochs = 1"));
 }
 
 #[test]

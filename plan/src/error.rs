@@ -24,24 +24,41 @@ pub enum Error {
     )]
     AllFrozen,
     /// A pattern that no parameter is called by.
-    #[error("training.groups[{group}]: no parameter is called \"{pattern}\": there are {names}")]
+    #[error("{list}[{number}]: no parameter is called \"{pattern}\": there are {names}")]
     MatchesNothing {
-        /// Position of the group.
-        group: usize,
+        /// `training.groups` or `training.init`.
+        list: &'static str,
+        /// Position in it.
+        number: usize,
         /// The pattern.
         pattern: String,
         /// The names that there are.
         names: String,
     },
-    /// A group whose parameters all belong to groups before it.
+    /// An entry of a list whose parameters all belong to those before it.
     #[error(
-        "training.groups[{group}]: groups before it have already taken all that is called \"{patterns}\": put it before them"
+        "{list}[{number}]: those before it have already taken all that is called \"{patterns}\": put it before them"
     )]
     NothingLeft {
-        /// Position of the group.
-        group: usize,
+        /// `training.groups` or `training.init`.
+        list: &'static str,
+        /// Position in it.
+        number: usize,
         /// Its patterns.
         patterns: String,
+    },
+    /// Initial values that need the fans of a parameter with one extent.
+    #[error(
+        "training.init[{number}]: {word} needs parameters of two extents or more, but {name} has one: leave it out of the pattern, \
+         as in \"*.weight\""
+    )]
+    OneExtent {
+        /// Position of the rule.
+        number: usize,
+        /// What the values are called.
+        word: &'static str,
+        /// The parameter's name.
+        name: String,
     },
     /// A number of the request is 0.
     #[error("{what} is 0: at least 1 is needed")]
@@ -410,6 +427,7 @@ impl Error {
             | Error::AllFrozen
             | Error::MatchesNothing { .. }
             | Error::NothingLeft { .. }
+            | Error::OneExtent { .. }
             | Error::Zero { .. }
             | Error::Weights { .. }
             | Error::IgnoreIndex { .. }
@@ -440,10 +458,12 @@ impl Error {
         }
     }
 
-    /// The position in the list of the group of parameters that causes it, if one does.
-    pub fn group(&self) -> Option<usize> {
+    /// The list of rules for parameters, `training.groups` or `training.init`, and the position in it of the one that causes it.
+    pub fn rule(&self) -> Option<(&'static str, usize)> {
         match *self {
-            Error::MatchesNothing { group, .. } | Error::NothingLeft { group, .. } => Some(group),
+            Error::MatchesNothing { list, number, .. }
+            | Error::NothingLeft { list, number, .. } => Some((list, number)),
+            Error::OneExtent { number, .. } => Some(("training.init", number)),
             _ => None,
         }
     }

@@ -75,7 +75,8 @@ pub(crate) fn check(parameters: &[Parameter], groups: &[Group]) -> Result<(), Er
         });
         if let Some(pattern) = idle {
             return Err(Error::MatchesNothing {
-                group: number,
+                list: "training.groups",
+                number,
                 pattern: pattern.clone(),
                 names: names(parameters),
             });
@@ -85,7 +86,8 @@ pub(crate) fn check(parameters: &[Parameter], groups: &[Group]) -> Result<(), Er
             .any(|parameter| parameter.group == Some(number))
         {
             return Err(Error::NothingLeft {
-                group: number,
+                list: "training.groups",
+                number,
                 patterns: group.patterns.join("\", \""),
             });
         }

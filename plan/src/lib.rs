@@ -12,6 +12,7 @@ mod error;
 mod extent;
 mod gradients;
 mod group;
+mod initial;
 mod job;
 mod lifetime;
 mod memory;

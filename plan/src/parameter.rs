@@ -48,6 +48,25 @@ pub enum Init {
         /// The row that is 0.
         padding_index: Option<usize>,
     },
+    /// Normal.
+    Normal {
+        /// The mean.
+        mean: f64,
+        /// The deviation.
+        std: f64,
+    },
+    /// Uniform in [low, high).
+    Range {
+        /// The least value.
+        low: f64,
+        /// Above all values.
+        high: f64,
+    },
+    /// Orthonormal rows or columns, whichever are fewer, times a factor; the first extent counts the rows.
+    Orthogonal {
+        /// The factor.
+        gain: f64,
+    },
     /// One value everywhere.
     Constant {
         /// The value.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use spec::ema::Ema;
 use spec::group::Group;
+use spec::init::InitRule;
 use spec::job::{Job, Optimizer};
 use spec::loss::Loss;
 use spec::metric::Metric;
@@ -12,6 +13,7 @@ use crate::arena;
 use crate::buffers::{self, Places, State};
 use crate::error::Error;
 use crate::group::{self, Stretch};
+use crate::initial;
 use crate::lifetime::Buffer;
 use crate::memory::{self, Memory};
 use crate::objective::{self, Objective};
@@ -59,6 +61,8 @@ pub struct Rules<'a> {
     pub groups: &'a [Group],
     /// The averages of weights that are kept.
     pub ema: Option<Ema>,
+    /// Parameters that begin with values of their own.
+    pub init: &'a [InitRule],
 }
 
 impl<'a> Rules<'a> {
@@ -66,6 +70,7 @@ impl<'a> Rules<'a> {
     pub const NONE: Rules<'static> = Rules {
         groups: &[],
         ema: None,
+        init: &[],
     };
 
     /// Those of a job.
@@ -73,6 +78,7 @@ impl<'a> Rules<'a> {
         Rules {
             groups: &job.training.groups,
             ema: job.training.ema,
+            init: &job.training.init,
         }
     }
 }
@@ -183,6 +189,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     }
     let parameter_count = parameters.last().map_or(0, |last| last.words().end);
     group::check(&parameters, groups)?;
+    initial::set(&mut parameters, request.rules.init)?;
     let groups = group::arrange(&mut parameters, groups, request.optimizer);
     let trained_count = groups.last().map_or(0, |last| last.words.end);
     if trains && trained_count == 0 {

@@ -390,6 +390,7 @@ proptest! {
 }
 
 mod groups;
+mod initials;
 mod memory;
 mod norms;
 mod residuals;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::ema::Ema;
 use crate::group::Group;
+use crate::init::InitRule;
 use crate::loss::Loss;
 use crate::metric::Metric;
 use crate::model::Model;
@@ -97,6 +98,9 @@ pub struct Training {
     pub microbatches: u32,
     /// The seed of all randomness.
     pub seed: u64,
+    /// Parameters that do not begin with the values that their layer gives them; the first rule that takes one decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub init: Vec<InitRule>,
     /// Whether an epoch's last, short batch is left out.
     pub drop_last: bool,
     /// What is minimised.

@@ -11,6 +11,7 @@ pub mod ema;
 pub mod footprint;
 pub mod group;
 pub mod id;
+pub mod init;
 pub mod job;
 pub mod job_file;
 pub mod loss;

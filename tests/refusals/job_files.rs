@@ -41,7 +41,7 @@ fn a_job_file_is_refused_with_all_its_mistakes_and_their_places() {
             changed("epochs = 1", "epcohs = 1\nepochs = 1"),
             &[
                 "job.toml:7:1: unknown key \"epcohs\" in training, did you mean \"epochs\"? (known: epochs, steps, batch_size, \
-               microbatches, seed, drop_last, loss, \
+               microbatches, seed, init, drop_last, loss, \
                  metrics, optimizer, groups, ema, lr_schedule, clip_norm, clip_value, monitor, early_stopping, validate)",
             ],
         ),

@@ -73,7 +73,7 @@ impl JobFile {
         Stop::refused(format!("the job is refused\n{}: {reason}", self.name))
     }
 
-    /// A plan's refusal, with the place of the layer or group that it is about.
+    /// A plan's refusal, with the place of the layer or rule that it is about.
     pub fn refuse_plan(&self, error: &plan::Error) -> Stop {
         let of_list = |list: &str, number: Option<usize>, positions: fn(&str) -> Vec<_>| {
             let in_file = !self.overridden.iter().any(|key| key.starts_with(list));
@@ -81,15 +81,14 @@ impl JobFile {
                 .filter(|_| in_file)
                 .and_then(|number| positions(&self.text).get(number).copied())
         };
-        let layer = of_list("model", error.layer(), spec::job_file::layer_positions);
-        let group = || {
-            of_list(
-                "training.groups",
-                error.group(),
-                spec::job_file::group_positions,
-            )
+        let place = match error.rule() {
+            Some((list @ "training.groups", number)) => {
+                of_list(list, Some(number), spec::job_file::group_positions)
+            }
+            Some((list, number)) => of_list(list, Some(number), spec::job_file::init_positions),
+            None => of_list("model", error.layer(), spec::job_file::layer_positions),
         };
-        match layer.or_else(group) {
+        match place {
             Some((line, column)) => Stop::refused(format!(
                 "the job is refused\n{}:{line}:{column}: {error}",
                 self.name

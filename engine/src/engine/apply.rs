@@ -107,6 +107,7 @@ impl<T: Float> Engine<T> {
             gradient_norm: norm,
         })
     }
+
     /// Updates what is trained, one stretch of parameters after the other.
     fn update_parameters(&mut self, lr: f64, gradient: Gradient) {
         let (plan, size, device) = (&self.views.plan, self.views.size, &mut self.device);

@@ -14,6 +14,8 @@ mod given;
 #[cfg(test)]
 mod groups;
 #[cfg(test)]
+mod initials;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod nested;

@@ -5,6 +5,7 @@ use plan::{Mode, Objective, Per, Plan, Request, Rules, Signal, plan};
 use spec::Shape;
 use spec::ema::Ema;
 use spec::group::Group;
+use spec::init::InitRule;
 use spec::job::Optimizer;
 use spec::loss::Loss;
 use spec::metric::Metric;
@@ -54,6 +55,7 @@ pub struct Network {
     pub optimizer: Optimizer,
     pub groups: Vec<Group>,
     pub ema: Option<Ema>,
+    pub init: Vec<InitRule>,
     pub threads: usize,
 }
 
@@ -79,6 +81,7 @@ impl Network {
             optimizer: SGD,
             groups: Vec::new(),
             ema: None,
+            init: Vec::new(),
             threads: 1,
         }
     }
@@ -105,6 +108,7 @@ impl Network {
             rules: Rules {
                 groups: &self.groups,
                 ema: self.ema,
+                init: &self.init,
             },
             threads: self.threads,
             mode,

@@ -27,6 +27,7 @@ fn grouped(kinds: Vec<LayerKind>, groups: &[Group]) -> Result<Plan, Error> {
         request.rules = Rules {
             groups: Vec::leak(groups.to_vec()),
             ema: None,
+            init: &[],
         };
     })
 }
@@ -145,6 +146,7 @@ fn averages_take_a_buffer_as_long_as_what_is_trained() {
     let rules = Rules {
         groups,
         ema: Some(ema),
+        init: &[],
     };
     let plan = planned("3x32x32", simple_cnn(), |request| request.rules = rules).unwrap();
     let averages = plan.places.averages.expect("a buffer");
@@ -163,7 +165,7 @@ fn groups_that_take_nothing_are_refused_with_the_names_there_are() {
         (
             vec![group(&["*"]), group(&["*.bias"])],
             Some(1),
-            "training.groups[1]: groups before it have already taken all that is called \"*.bias\": put it before them",
+            "training.groups[1]: those before it have already taken all that is called \"*.bias\": put it before them",
         ),
         (
             vec![group(&["*.bias", "conv1.*"])],
@@ -178,7 +180,13 @@ fn groups_that_take_nothing_are_refused_with_the_names_there_are() {
     ];
     for (groups, at, expected) in cases {
         let error = grouped(simple_cnn(), &groups).unwrap_err();
-        assert_eq!((error.group(), error.to_string().as_str()), (at, expected));
+        assert_eq!(
+            (
+                error.rule().map(|(_, number)| number),
+                error.to_string().as_str()
+            ),
+            (at, expected)
+        );
     }
     let deep: Vec<LayerKind> = std::iter::once(LayerKind::Flatten)
         .chain((0..20).map(|_| linear(3)))

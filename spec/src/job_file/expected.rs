@@ -71,6 +71,11 @@ pub enum Expected {
         /// How many there may be.
         most: usize,
     },
+    /// A list of initial values of parameters.
+    Initials {
+        /// How many there may be.
+        most: usize,
+    },
     /// Patterns of the names of parameters.
     Patterns {
         /// How many there may be.
@@ -178,6 +183,10 @@ impl fmt::Display for Expected {
             Expected::Groups { most } => write!(
                 f,
                 "a list of at most {most} groups of parameters, as [{{ match = \"*.bias\", weight_decay = 0.0 }}]"
+            ),
+            Expected::Initials { most } => write!(
+                f,
+                "a list of at most {most} initial values, as [{{ match = \"*.weight\", values = \"orthogonal\" }}]"
             ),
             Expected::Patterns { most } => write!(
                 f,

@@ -16,6 +16,7 @@ pub(super) const TRAINING: &[&str] = &[
     "batch_size",
     "microbatches",
     "seed",
+    "init",
     "drop_last",
     "loss",
     "metrics",
@@ -37,6 +38,22 @@ pub(super) const ADAM: &[&str] = &["lr", "betas", "eps", "weight_decay"];
 pub(super) const RMSPROP: &[&str] = &["lr", "alpha", "eps", "momentum", "weight_decay"];
 pub(super) const ADAGRAD: &[&str] = &["lr", "lr_decay", "eps", "weight_decay"];
 pub(super) const GROUP: &[&str] = &["match", "lr", "lr_scale", "weight_decay", "frozen"];
+pub(super) const INIT: &[&str] = &["match", "values"];
+pub(super) const INITS: &[&str] = &[
+    "xavier_uniform",
+    "xavier_normal",
+    "kaiming_uniform",
+    "kaiming_normal",
+    "orthogonal",
+    "normal",
+    "uniform",
+    "zeros",
+    "ones",
+    "constant",
+];
+pub(super) const FANS: &[&str] = &["fan_in", "fan_out"];
+const GAIN: &[&str] = &["gain"];
+const KAIMING: &[&str] = &["mode", "nonlinearity", "slope"];
 pub(super) const EMA: &[&str] = &["decay", "start_step", "every_steps"];
 pub(super) const CONSTANT: &[&str] = &["warmup_steps"];
 pub(super) const LINEAR_RATE: &[&str] = &["warmup_steps", "end"];
@@ -217,6 +234,18 @@ pub(super) fn of_optimizer(optimizer: &str) -> &'static [&'static str] {
         "adam" | "adamw" => ADAM,
         "rmsprop" => RMSPROP,
         "adagrad" => ADAGRAD,
+        _ => &[],
+    }
+}
+
+/// The keys that initial values take.
+pub(super) fn of_init(init: &str) -> &'static [&'static str] {
+    match init {
+        "xavier_uniform" | "xavier_normal" | "orthogonal" => GAIN,
+        "kaiming_uniform" | "kaiming_normal" => KAIMING,
+        "normal" => &["mean", "std"],
+        "uniform" => &["low", "high"],
+        "constant" => &["value"],
         _ => &[],
     }
 }

@@ -50,6 +50,11 @@ pub fn group_positions(text: &str) -> Vec<(usize, usize)> {
     positions(text, "training", "groups")
 }
 
+/// Line and column, from 1, of each entry of `training.init`, in order; empty if the text has none.
+pub fn init_positions(text: &str) -> Vec<(usize, usize)> {
+    positions(text, "training", "init")
+}
+
 fn positions(text: &str, section: &str, key: &str) -> Vec<(usize, usize)> {
     let document = tree(text, &mut Found::default()).unwrap_or_default();
     let mut places = Vec::new();

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::ema::Ema;
-use crate::group::{Group, GroupRate};
 use crate::job::{Clip, Device, Job, Length, Normalize, Optimizer, Validation};
+use crate::job_file::render_rules::{group, initial, lines, quoted};
 use crate::loss::{ClassWeights, CrossEntropy, Loss, PosWeight};
 use crate::model::{Activation, Gelu, Layer, LayerKind, Pair, Size};
 use crate::monitor::EarlyStopping;
@@ -55,6 +55,7 @@ fn write(out: &mut String, job: &Job) -> std::fmt::Result {
     writeln!(out, "batch_size = {}", training.batch_size)?;
     writeln!(out, "microbatches = {}", training.microbatches)?;
     writeln!(out, "seed = {}", training.seed)?;
+    lines(out, "init", training.init.iter().map(initial))?;
     writeln!(out, "drop_last = {}", training.drop_last)?;
     writeln!(out, "loss = {}", loss(&training.loss))?;
     let metrics = training
@@ -63,13 +64,7 @@ fn write(out: &mut String, job: &Job) -> std::fmt::Result {
         .map(|metric| quoted(&metric.to_string()));
     writeln!(out, "metrics = {}", bracketed(metrics))?;
     writeln!(out, "optimizer = {}", optimizer(&training.optimizer))?;
-    if !training.groups.is_empty() {
-        writeln!(out, "groups = [")?;
-        for one in &training.groups {
-            writeln!(out, "  {},", group(one))?;
-        }
-        writeln!(out, "]")?;
-    }
+    lines(out, "groups", training.groups.iter().map(group))?;
     if let Some(Ema {
         decay,
         start_step,
@@ -205,20 +200,6 @@ fn optimizer(optimizer: &Optimizer) -> String {
             "{{ adagrad = {{ lr = {lr:?}, lr_decay = {lr_decay:?}, eps = {eps:?}, weight_decay = {weight_decay:?} }} }}"
         ),
     }
-}
-
-fn group(group: &Group) -> String {
-    let patterns: Vec<String> = group.patterns.iter().map(|text| quoted(text)).collect();
-    let mut text = format!("{{ match = [{}]", patterns.join(", "));
-    match group.rate {
-        GroupRate::Same => {}
-        GroupRate::Scaled(scale) => text.push_str(&format!(", lr_scale = {scale:?}")),
-        GroupRate::Own(lr) => text.push_str(&format!(", lr = {lr:?}")),
-    }
-    if let Some(weight_decay) = group.weight_decay {
-        text.push_str(&format!(", weight_decay = {weight_decay:?}"));
-    }
-    text + &format!(", frozen = {} }}", group.frozen)
 }
 
 fn lr_schedule(schedule: &LrSchedule) -> String {
@@ -372,8 +353,4 @@ fn pair(pair: Pair) -> String {
     } else {
         format!("[{}, {}]", pair.h, pair.w)
     }
-}
-
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_string()).to_string()
 }

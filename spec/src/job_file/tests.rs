@@ -2,6 +2,7 @@
 
 mod canonical;
 mod groups;
+mod initials;
 mod jobs;
 mod layers;
 mod losses;
@@ -46,6 +47,7 @@ steps = 2_000
 batch_size = 250
 microbatches = 10
 seed = 0x7FFF_FFFF_FFFF_FFFF
+init = [{ match = "*.weight", values = { kaiming_normal = { mode = "fan_out", nonlinearity = "relu" } } }]
 drop_last = true
 loss = { cross_entropy = { label_smoothing = 0.1, ignore_index = 3, class_weights = "balanced" } }
 metrics = ["accuracy", "top_3", "f1", "perplexity"]

@@ -5,6 +5,7 @@ use crate::job_file::ema::ema;
 use crate::job_file::field::{Field, Section};
 use crate::job_file::found::Found;
 use crate::job_file::group::groups;
+use crate::job_file::init::init;
 use crate::job_file::keys;
 use crate::job_file::loss::loss;
 use crate::job_file::metric::{metrics, monitor};
@@ -32,6 +33,7 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
     let seed = section.or("seed", 42, found, |field, found| {
         field.whole(0, i64::MAX as u64, found)
     });
+    let init = section.or("init", Vec::new(), found, init);
     let drop_last = section.or("drop_last", false, found, Field::flag);
     let loss = section.or("loss", Loss::CROSS_ENTROPY, found, loss);
     let metrics = section.or("metrics", vec![Metric::Accuracy], found, |field, found| {
@@ -71,6 +73,7 @@ pub(super) fn training(section: &Section<'_>, found: &mut Found) -> Option<Train
         batch_size: batch_size?,
         microbatches: microbatches?,
         seed: seed?,
+        init: init?,
         drop_last: drop_last?,
         loss: loss?,
         metrics: metrics?,

@@ -6,6 +6,7 @@ use super::models::model;
 use crate::digest::Digest;
 use crate::ema::Ema;
 use crate::group::{Group, GroupRate};
+use crate::init::{Fan, Gain, InitRule, Kaiming, Nonlinearity, Values};
 use crate::job::{
     Checkpointing, Clip, Data, Device, Job, Length, Normalize, Optimizer, Resources, SplitRef,
     Training, Validate, Validation,
@@ -183,6 +184,46 @@ fn groups() -> impl Strategy<Value = Vec<Group>> {
     prop::collection::vec(group, 0..4)
 }
 
+fn init() -> impl Strategy<Value = Vec<InitRule>> {
+    let function = || {
+        prop::sample::select(vec![
+            Nonlinearity::Linear,
+            Nonlinearity::Sigmoid,
+            Nonlinearity::Tanh,
+            Nonlinearity::Relu,
+            Nonlinearity::LeakyRelu,
+            Nonlinearity::Selu,
+        ])
+    };
+    let gain = || {
+        prop_oneof![
+            (1e-9..1e6).prop_map(Gain::Number),
+            function().prop_map(Gain::Of)
+        ]
+    };
+    let kaiming = || {
+        let mode = prop::sample::select(vec![Fan::In, Fan::Out]);
+        (mode, function(), 0.0..1e6).prop_map(|(mode, nonlinearity, slope)| Kaiming {
+            mode,
+            nonlinearity,
+            slope,
+        })
+    };
+    let values = prop_oneof![
+        gain().prop_map(|gain| Values::XavierUniform { gain }),
+        gain().prop_map(|gain| Values::XavierNormal { gain }),
+        gain().prop_map(|gain| Values::Orthogonal { gain }),
+        kaiming().prop_map(Values::KaimingUniform),
+        kaiming().prop_map(Values::KaimingNormal),
+        (-1e6..1e6, 0.0..1e6).prop_map(|(mean, std)| Values::Normal { mean, std }),
+        (-1e6..0.0, 0.0..1e6).prop_map(|(low, high)| Values::Uniform { low, high }),
+        (-1e6..1e6).prop_map(|value| Values::Constant { value }),
+    ];
+    let rule = (prop::collection::vec("[a-z0-9_.*?]{1,9}", 1..3), values)
+        .prop_map(|(patterns, values)| InitRule { patterns, values });
+    prop::collection::vec(rule, 0..3)
+}
+
 fn ema() -> impl Strategy<Value = Option<Ema>> {
     let ema = (1e-9..1.0, 1u64..1 << 39, 1u64..1 << 39);
     prop::option::of(ema.prop_map(|(decay, start_step, every_steps)| Ema {
@@ -206,7 +247,7 @@ fn training() -> impl Strategy<Value = Training> {
         optimizer().prop_flat_map(|optimizer| (Just(optimizer), lr_schedule(optimizer.lr()))),
         any::<bool>(),
         1u32..=1_000_000,
-        (groups(), ema()),
+        (groups(), ema(), init()),
         loss(),
     )
         .prop_map(
@@ -218,7 +259,7 @@ fn training() -> impl Strategy<Value = Training> {
                 (optimizer, lr_schedule),
                 loss,
                 every_epochs,
-                (groups, ema),
+                (groups, ema, init),
                 (kind, metrics),
             )| Training {
                 length,
@@ -226,6 +267,7 @@ fn training() -> impl Strategy<Value = Training> {
                 batch_size: samples * (full - 1) + last.index(samples as usize) as u32 + 1,
                 microbatches: full,
                 seed,
+                init,
                 drop_last,
                 loss: kind,
                 metrics,

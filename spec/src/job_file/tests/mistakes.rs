@@ -376,7 +376,7 @@ fn a_mistake_prints_its_place() {
         texts,
         [
             "line 6, column 1: missing key training.epochs or training.steps: say how long to train",
-            "line 7, column 1: unknown key \"epoch\" in training, did you mean \"epochs\"? (known: epochs, steps, batch_size, microbatches, seed, drop_last, loss, metrics, optimizer, groups, ema, lr_schedule, clip_norm, clip_value, monitor, early_stopping, validate)",
+            "line 7, column 1: unknown key \"epoch\" in training, did you mean \"epochs\"? (known: epochs, steps, batch_size, microbatches, seed, init, drop_last, loss, metrics, optimizer, groups, ema, lr_schedule, clip_norm, clip_value, monitor, early_stopping, validate)",
         ]
     );
 }

@@ -152,7 +152,7 @@ fn a_mistake_of_an_override_names_its_text() {
         [
             r#"--set epochs=5: unknown key "epochs", did you mean "training.epochs"?"#,
             r#"--set training.epoch=5: unknown key "training.epoch", did you mean "training.epochs"?"#,
-            r#"--set training=5: unknown key "training" (known: training.epochs, training.steps, training.batch_size, training.microbatches, training.seed, training.drop_last, training.loss, training.metrics, training.optimizer, training.groups, training.ema, training.lr_schedule, training.clip_norm, training.clip_value, training.monitor, training.early_stopping, training.validate)"#,
+            r#"--set training=5: unknown key "training" (known: training.epochs, training.steps, training.batch_size, training.microbatches, training.seed, training.init, training.drop_last, training.loss, training.metrics, training.optimizer, training.groups, training.ema, training.lr_schedule, training.clip_norm, training.clip_value, training.monitor, training.early_stopping, training.validate)"#,
             r#"--set training.epochs: expected key=value, as training.epochs=3"#,
             r#"--set training.seed=-1: training.seed: expected a whole number from 0 to 9223372036854775807, got -1"#,
             r#"--set training.batch_size=many: training.batch_size: expected a whole number from 1 to 1048576, got "many""#,

@@ -1,6 +1,7 @@
 use super::{FULL, SMALL};
 use crate::ema::Ema;
 use crate::group::{Group, GroupRate};
+use crate::init::{Fan, InitRule, Kaiming, Nonlinearity, Values};
 use crate::job::{
     Checkpointing, Clip, Data, Device, Job, Length, Normalize, Optimizer, Resources, SplitRef,
     Training, Validate, Validation,
@@ -56,6 +57,7 @@ fn what_is_not_said_has_its_default() {
             batch_size: 64,
             microbatches: 8,
             seed: 42,
+            init: Vec::new(),
             drop_last: false,
             loss: Loss::CROSS_ENTROPY,
             metrics: vec![Metric::Accuracy],
@@ -136,6 +138,14 @@ fn what_is_said_is_kept() {
             batch_size: 250,
             microbatches: 10,
             seed: i64::MAX as u64,
+            init: vec![InitRule {
+                patterns: vec!["*.weight".to_string()],
+                values: Values::KaimingNormal(Kaiming {
+                    mode: Fan::Out,
+                    nonlinearity: Nonlinearity::Relu,
+                    slope: 0.0,
+                }),
+            }],
             drop_last: true,
             loss: Loss::CrossEntropy(CrossEntropy {
                 label_smoothing: 0.1,
