@@ -3,6 +3,7 @@
 
 mod doctor;
 mod endings;
+mod exchange;
 mod kills;
 mod main_road;
 mod memory;

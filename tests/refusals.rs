@@ -7,6 +7,7 @@ use crate::process::Answer;
 
 mod chunks;
 mod daemons;
+mod exchange;
 mod imports;
 mod job_files;
 mod names;

@@ -336,6 +336,55 @@ pub enum Checkpoint {
     Show(CheckpointRef),
     /// Read every byte of a checkpoint and compare it with its digests
     Verify(CheckpointRef),
+    /// Write a checkpoint's model as a file for PyTorch or for ONNX runtimes
+    #[command(
+        after_help = "Examples:\n  trainyard checkpoint export fashion-cnn -o fashion-cnn.safetensors     for PyTorch's load_state_dict\n  trainyard checkpoint export fashion-cnn -o fashion-cnn.onnx"
+    )]
+    Export(CheckpointExport),
+    /// Bring in a model from PyTorch: a state dict that was saved with safetensors
+    #[command(
+        after_help = "Example:\n  trainyard checkpoint import weights.safetensors --job jobs/fashion-cnn.toml\n  trainyard model evaluate DIGEST"
+    )]
+    Import(CheckpointImport),
+    /// Delete a checkpoint of a job that has ended, or one that was imported
+    Delete(CheckpointRef),
+}
+
+#[derive(Debug, Args)]
+pub struct CheckpointExport {
+    /// JOB (its newest), JOB@STEP, or at least 8 hex digits of its digest
+    #[arg(value_name = "CHECKPOINT")]
+    pub checkpoint: String,
+    /// What to write [default: what FILE's name ends with]
+    #[arg(long, value_enum)]
+    pub format: Option<WeightsFormat>,
+    /// The file to write; one of that name is replaced
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The ONNX graph takes values that are normalised already, and not those of the dataset
+    #[arg(long)]
+    pub preprocessed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum WeightsFormat {
+    /// The state dict of PyTorch's nn.Sequential of the same layers
+    Safetensors,
+    /// A graph that takes raw samples and gives logits
+    Onnx,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckpointImport {
+    /// A file that has PyTorch's name for every tensor of the model
+    #[arg(value_name = "FILE.safetensors")]
+    pub file: PathBuf,
+    /// The job whose model it is, on data that the coordinator has
+    #[arg(long, value_name = "JOB.toml")]
+    pub job: PathBuf,
+    /// Change a key of the job file, as in data.normalize=none
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 #[derive(Debug, Args)]

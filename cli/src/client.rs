@@ -319,6 +319,18 @@ impl Client {
         decode::checkpoint(answer.map_err(|status| self.stop(&status))?.into_inner())
     }
 
+    /// Deletes a checkpoint; what it was.
+    ///
+    /// # Errors
+    /// It is unknown, or its job has not ended.
+    pub async fn delete_checkpoint(&self, checkpoint: &str) -> Result<Checkpoint, Stop> {
+        let request = v1::CheckpointRef {
+            checkpoint: checkpoint.to_string(),
+        };
+        let answer = self.depot().delete_checkpoint(request).await;
+        decode::checkpoint(answer.map_err(|status| self.stop(&status))?.into_inner())
+    }
+
     fn jobs(&self) -> JobsClient<Channel> {
         JobsClient::new(self.channel.clone()).max_decoding_message_size(proto::MAX_REPLY_BYTES)
     }

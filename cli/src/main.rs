@@ -8,6 +8,7 @@ mod arguments;
 mod client;
 mod command;
 mod end;
+mod file;
 mod local;
 mod stop;
 mod url;

@@ -195,7 +195,15 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    fn size(&self) -> u64 {
+    /// The id of the job that made it.
+    fn job(&self) -> String {
+        self.manifest
+            .job_id
+            .map_or_else(|| "-".to_string(), |job| job.to_string())
+    }
+
+    /// Bytes of all of its sections.
+    pub fn size(&self) -> u64 {
         self.manifest
             .sections
             .iter()
@@ -209,7 +217,7 @@ impl Row for Checkpoint {
 
     fn cells(&self) -> Vec<String> {
         vec![
-            self.manifest.job_id.to_string(),
+            self.job(),
             self.manifest.job.name.clone(),
             self.manifest.step.to_string(),
             bytes(self.size()),
@@ -238,7 +246,10 @@ impl Details for Checkpoint {
             ("digest", self.digest.to_string()),
             (
                 "job",
-                format!("{} ({})", manifest.job_id, manifest.job.name),
+                match manifest.job_id {
+                    Some(job) => format!("{job} ({})", manifest.job.name),
+                    None => format!("none, imported as {}", manifest.job.name),
+                },
             ),
             ("step", manifest.step.to_string()),
             ("saved", ago(self.saved_unix_ms)),

@@ -143,6 +143,16 @@ pub enum Error {
         /// The job.
         job: JobId,
     },
+    /// A checkpoint that its job may still go on from.
+    #[error(
+        "{job} has not ended and may go on from its checkpoint of step {step}: wait for its end, or cancel it first"
+    )]
+    CheckpointNeeded {
+        /// The job.
+        job: JobId,
+        /// The step that the checkpoint holds.
+        step: u64,
+    },
     /// A checkpoint of an attempt that is over.
     #[error("{attempt} is not the current attempt of its job: its checkpoint is refused")]
     StaleAttempt {

@@ -118,6 +118,7 @@ fn status(error: &Error) -> Status {
         | Error::BadName { .. }
         | Error::MissingChunk { .. }
         | Error::AmbiguousCheckpoint { .. } => Code::InvalidArgument,
+        Error::CheckpointNeeded { .. } => Code::FailedPrecondition,
         Error::NameTaken { .. } => Code::AlreadyExists,
         Error::StaleAttempt { .. } => Code::Aborted,
         Error::Stopping => Code::Unavailable,

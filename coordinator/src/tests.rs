@@ -125,7 +125,7 @@ fn has(attempt: AttemptId, rank: u32, progress: Progress) -> RankStatus {
 fn checkpoint(job: u64, step: u64) -> (CheckpointManifest, Vec<u8>) {
     let chunk = [step.to_le_bytes().as_slice()].concat();
     let manifest = CheckpointManifest {
-        job_id: JobId(job),
+        job_id: Some(JobId(job)),
         job: spec::job_file::parse(&job_file("tiny", 1)).expect("a job"),
         device_class: "cpu/test".to_string(),
         step,

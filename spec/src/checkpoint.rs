@@ -13,8 +13,8 @@ use crate::watch::Watch;
 /// What a checkpoint holds and where.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointManifest {
-    /// The job that made it.
-    pub job_id: JobId,
+    /// The job that made it; none for one that was imported.
+    pub job_id: Option<JobId>,
     /// The canonical job.
     pub job: Job,
     /// The device class whose bits these are.

@@ -15,4 +15,5 @@ mod tests;
 
 pub use evaluation::{Evaluation, alone, evaluate};
 pub use session::Training;
+pub use state::{Weights, weights};
 pub use steps::Done;

@@ -8,6 +8,7 @@ mod layers;
 mod measured;
 mod scene;
 mod torch;
+mod yard;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,9 +1,10 @@
-//! `cargo xtask torch`: whole training steps of ours and of PyTorch on the CPU, side by side on this machine. Run by a
-//! developer, not by CI.
+//! `cargo xtask torch`: ours and PyTorch's side by side on this machine: whole training steps on the CPU, and models that
+//! were exported. Run by a developer, not by CI.
 
 mod comparison;
 mod contestant;
 mod environment;
+mod export;
 
 use std::path::Path;
 
@@ -15,12 +16,15 @@ use comparison::{Outcome, Side};
 use contestant::Contestant;
 use environment::Environment;
 
-/// Compare the speed of whole training steps with PyTorch's, on this machine's CPU
+/// Compare exported models, and the speed of whole training steps, with PyTorch's on this machine's CPU
 ///
-/// Fetches PyTorch into target/torch-venv unless TRAINYARD_TORCH_VENV names a virtual environment that has it. All sides
+/// Without a command both, the exported models first. Fetches PyTorch into target/torch-venv unless TRAINYARD_TORCH_VENV names a virtual environment that has it. All sides
 /// start from the same parameters and see the same batches; they take turns, in one order and then in the other.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Turns of each side.
     #[arg(long, value_name = "N", default_value_t = 7)]
     rounds: usize,
@@ -32,12 +36,22 @@ pub struct Arguments {
     only: String,
 }
 
+/// One comparison alone.
+#[derive(clap::Subcommand)]
+enum Part {
+    Export(export::Arguments),
+}
+
 /// Runs the comparisons and prints what docs/benchmarks.md has.
 ///
 /// # Errors
 /// No PyTorch, a side that fails, losses that differ, a bar that is missed.
 pub fn run(arguments: &Arguments, root: &Path) -> anyhow::Result<()> {
     let environment = Environment::prepare(root)?;
+    let exported = match &arguments.part {
+        Some(Part::Export(arguments)) => return export::run(arguments, root, &environment),
+        None => export::run(&export::Arguments::default(), root, &environment),
+    };
     let words = "bench --package engine --bench side_by_side --no-run";
     let ours = cargo::executable(root, words, "side_by_side")?;
     let folder = tempfile::tempdir().context("no temporary folder can be made")?;
@@ -81,7 +95,7 @@ pub fn run(arguments: &Arguments, root: &Path) -> anyhow::Result<()> {
     comparison::summarize(&outcomes);
     let missed: Vec<String> = outcomes.iter().flat_map(Outcome::missed).collect();
     ensure!(missed.is_empty(), "{}", missed.join("; "));
-    Ok(())
+    exported
 }
 
 fn print_scene(mut rows: Vec<(&'static str, String)>, contestants: &[Contestant]) {

@@ -1,4 +1,7 @@
-//! `trainyard checkpoint list|show|verify`
+//! `trainyard checkpoint list|show|verify|delete`
+
+mod export;
+mod import;
 
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -31,8 +34,39 @@ pub async fn run(
             let checkpoint = client.show_checkpoint(&checkpoint).await?;
             format.details(&verify(url, checkpoint).await?);
         }
+        Checkpoint::Export(options) => export::run(client, url, options, format).await?,
+        Checkpoint::Import(options) => import::run(client, url, options, format).await?,
+        Checkpoint::Delete(CheckpointRef { checkpoint }) => {
+            let deleted = client.delete_checkpoint(&checkpoint).await?;
+            format.details(&Deleted {
+                checkpoint: deleted.digest,
+                step: deleted.manifest.step,
+                bytes: deleted.size(),
+            });
+        }
     }
     Ok(())
+}
+
+/// A checkpoint that is no more.
+#[derive(Debug, Serialize)]
+pub struct Deleted {
+    /// Its digest.
+    pub checkpoint: Digest,
+    /// The step that it held.
+    pub step: u64,
+    /// Its bytes; chunks that other checkpoints are made of stay.
+    pub bytes: u64,
+}
+
+impl Details for Deleted {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("deleted", self.checkpoint.to_string()),
+            ("step", self.step.to_string()),
+            ("size", bytes(self.bytes)),
+        ]
+    }
 }
 
 /// A checkpoint of which every byte was read.

@@ -23,7 +23,7 @@ pub struct Checkpoint {
 const SHORTEST_PREFIX: usize = 8;
 
 impl Ledger {
-    /// Makes a checkpoint known and lets go of the job's oldest beyond `keep_last`.
+    /// Makes a job's checkpoint known and lets go of its oldest beyond `keep_last`; makes an imported one known, which stays.
     ///
     /// # Errors
     /// A chunk that the manifest names is missing, or what the store reports.
@@ -32,7 +32,10 @@ impl Ledger {
         manifest: CheckpointManifest,
         unix_ms: u64,
     ) -> Result<Checkpoint, Error> {
-        let (job, step) = (manifest.job_id, manifest.step);
+        let Some(job) = manifest.job_id else {
+            return self.add_imported(manifest, unix_ms);
+        };
+        let step = manifest.step;
         let keep_last = manifest.job.checkpoint.keep_last as usize;
         let checkpoint = Checkpoint {
             digest: manifest.digest(),
@@ -51,37 +54,75 @@ impl Ledger {
             .collect();
         let surplus = (held.len() + 1).saturating_sub(keep_last);
         for old in replaced.iter().chain(&held[..surplus.min(held.len())]) {
-            batch.delete(key(b"checkpoint/", &[job.0, old.manifest.step]));
-            batch.delete(digest_key(&old.digest.to_string()));
-            for digest in old.manifest.chunks() {
-                batch.release(digest.0);
-            }
+            remove(&mut batch, old);
         }
-        batch.put(key(b"checkpoint/", &[job.0, step]), encode(&checkpoint));
-        batch.put(
-            digest_key(&checkpoint.digest.to_string()),
-            encode(&(job, step)),
-        );
-        for digest in checkpoint.manifest.chunks() {
-            batch.reference(digest.0);
-        }
+        put(&mut batch, &checkpoint);
         self.commit(batch)?;
-        // The checkpoint is durable: space that is not given back now is given back another time.
-        if let Err(error) = self.store.collect() {
-            warn!(%error, "cannot give back the space of old checkpoints");
-        }
+        self.give_back();
         Ok(checkpoint)
     }
 
-    /// The complete checkpoints of a job, or of all jobs, by job and step.
+    fn add_imported(
+        &self,
+        manifest: CheckpointManifest,
+        unix_ms: u64,
+    ) -> Result<Checkpoint, Error> {
+        let checkpoint = Checkpoint {
+            digest: manifest.digest(),
+            manifest,
+            saved_unix_ms: unix_ms,
+        };
+        let _alone = self.alone();
+        if let Some(known) = self.record(&record_key(&checkpoint))? {
+            return Ok(known);
+        }
+        let mut batch = Batch::default();
+        put(&mut batch, &checkpoint);
+        self.commit(batch)?;
+        Ok(checkpoint)
+    }
+
+    /// Deletes the checkpoint that `reference` means, as [`Ledger::find_checkpoint`] does; what it was. Its chunks go where
+    /// nothing else is made of them.
+    ///
+    /// # Errors
+    /// None or several that fit, one whose job has not ended, or what the store reports.
+    pub fn delete_checkpoint(&self, reference: &str) -> Result<Checkpoint, Error> {
+        let _alone = self.alone();
+        let checkpoint = self.find_checkpoint(reference)?;
+        if let Some(job) = checkpoint.manifest.job_id
+            && !self.state(job)?.state.is_final()
+        {
+            return Err(Error::CheckpointNeeded {
+                step: checkpoint.manifest.step,
+                job,
+            });
+        }
+        let mut batch = Batch::default();
+        remove(&mut batch, &checkpoint);
+        self.commit(batch)?;
+        self.give_back();
+        Ok(checkpoint)
+    }
+
+    /// Space that is not given back now, after what was decided is durable, is given back another time.
+    fn give_back(&self) {
+        if let Err(error) = self.store.collect() {
+            warn!(%error, "cannot give back the space of old checkpoints");
+        }
+    }
+
+    /// The complete checkpoints of a job, by step, or all: those of jobs by job and step, then the imported ones.
     ///
     /// # Errors
     /// What the store reports, or a record that does not parse.
     pub fn checkpoints(&self, job: Option<JobId>) -> Result<Vec<Checkpoint>, Error> {
-        match job {
-            Some(job) => self.all(&key(b"checkpoint/", &[job.0])),
-            None => self.all(b"checkpoint/"),
-        }
+        let Some(job) = job else {
+            let mut all = self.all(b"checkpoint/")?;
+            all.extend(self.all::<Checkpoint>(IMPORTED)?);
+            return Ok(all);
+        };
+        self.all(&key(b"checkpoint/", &[job.0]))
     }
 
     /// The checkpoint that `reference` means: `J` (its newest), `J@STEP`, or at least 8 hex digits of its digest.
@@ -114,9 +155,11 @@ impl Ledger {
             .scan(&digest_key(&reference.to_ascii_lowercase()), None, 2)?;
         match found.as_slice() {
             [(place, value)] => {
-                let (job, step): (JobId, u64) = decode(place, value)?;
-                self.record(&key(b"checkpoint/", &[job.0, step]))?
-                    .ok_or_else(unknown)
+                let key = match decode(place, value)? {
+                    Some((JobId(job), step)) => key(b"checkpoint/", &[job, step]),
+                    None => [IMPORTED, &place[DIGESTS.len()..]].concat(),
+                };
+                self.record(&key)?.ok_or_else(unknown)
             }
             [] => Err(unknown()),
             _ => Err(Error::AmbiguousCheckpoint {
@@ -126,8 +169,45 @@ impl Ledger {
     }
 }
 
+/// Where a checkpoint is found by its digest: job and step of one that a job made, `null` for an imported one.
+const DIGESTS: &[u8] = b"checkpoint-digest/";
+
+/// Where imported checkpoints are, by their digests.
+const IMPORTED: &[u8] = b"imported/";
+
 fn digest_key(hex: &str) -> Vec<u8> {
-    [b"checkpoint-digest/", hex.as_bytes()].concat()
+    [DIGESTS, hex.as_bytes()].concat()
+}
+
+/// Where a checkpoint's record is.
+fn record_key(checkpoint: &Checkpoint) -> Vec<u8> {
+    let Checkpoint {
+        digest, manifest, ..
+    } = checkpoint;
+    match manifest.job_id {
+        Some(job) => key(b"checkpoint/", &[job.0, manifest.step]),
+        None => [IMPORTED, digest.to_string().as_bytes()].concat(),
+    }
+}
+
+fn put(batch: &mut Batch, checkpoint: &Checkpoint) {
+    let manifest = &checkpoint.manifest;
+    batch.put(record_key(checkpoint), encode(checkpoint));
+    batch.put(
+        digest_key(&checkpoint.digest.to_string()),
+        encode(&manifest.job_id.map(|job| (job, manifest.step))),
+    );
+    for digest in manifest.chunks() {
+        batch.reference(digest.0);
+    }
+}
+
+fn remove(batch: &mut Batch, checkpoint: &Checkpoint) {
+    batch.delete(record_key(checkpoint));
+    batch.delete(digest_key(&checkpoint.digest.to_string()));
+    for digest in checkpoint.manifest.chunks() {
+        batch.release(digest.0);
+    }
 }
 
 #[cfg(test)]

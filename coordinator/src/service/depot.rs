@@ -18,10 +18,7 @@ impl Depot for Service {
     ) -> Result<Response<v1::Dataset>, Status> {
         let imported = self.import(request.into_inner()).await;
         if imported.is_err() {
-            // What came of it takes no room. If this fails too, the next checkpoint tries again.
-            let _ = self
-                .with_ledger(|ledger| Ok(ledger.store().collect()?))
-                .await;
+            self.give_back().await;
         }
         imported.map(|dataset| Response::new(describe_dataset(dataset)))
     }
@@ -70,40 +67,40 @@ impl Depot for Service {
         &self,
         request: Request<Streaming<v1::SaveMessage>>,
     ) -> Result<Response<v1::Checkpoint>, Status> {
-        use v1::save_message::Message;
-        let mut messages = request.into_inner();
-        let mut pins = Vec::new();
-        while let Some(message) = messages.message().await? {
-            match message
-                .message
-                .ok_or_else(|| refused("a save message without content"))?
-            {
-                Message::Chunk(bytes) => {
-                    let put = move |ledger: &Ledger| Ok(ledger.store().put_chunk(&bytes)?);
-                    pins.push(self.keeping(put).await?);
-                }
-                Message::End(v1::SaveEnd {
-                    attempt,
-                    manifest_json,
-                }) => {
-                    let attempt: AttemptId = attempt.parse().map_err(refused)?;
-                    let manifest = proto::decode_checkpoint(&manifest_json).map_err(refused)?;
-                    let checkpoint = self.keeping(move |ledger| {
-                        let state = ledger.state(attempt.job)?;
-                        let is_current =
-                            state.attempts == attempt.number && !state.state.is_final();
-                        if !is_current || manifest.job_id != attempt.job {
-                            return Err(Error::StaleAttempt { attempt });
-                        }
-                        ledger.add_checkpoint(manifest, unix_ms())
-                    });
-                    return Ok(Response::new(describe_checkpoint(checkpoint.await?)));
-                }
+        let (_pins, end) = self.receive(request.into_inner(), Sender::Rank).await?;
+        let attempt: AttemptId = end.attempt.parse().map_err(refused)?;
+        let manifest = proto::decode_checkpoint(&end.manifest_json).map_err(refused)?;
+        let checkpoint = self.keeping(move |ledger| {
+            let state = ledger.state(attempt.job)?;
+            let is_current = state.attempts == attempt.number && !state.state.is_final();
+            if !is_current || manifest.job_id != Some(attempt.job) {
+                return Err(Error::StaleAttempt { attempt });
             }
+            ledger.add_checkpoint(manifest, unix_ms())
+        });
+        Ok(Response::new(describe_checkpoint(checkpoint.await?)))
+    }
+
+    async fn import_checkpoint(
+        &self,
+        request: Request<Streaming<v1::SaveMessage>>,
+    ) -> Result<Response<v1::Checkpoint>, Status> {
+        let imported = self.import_weights(request.into_inner()).await;
+        if imported.is_err() {
+            self.give_back().await;
         }
-        Err(refused(
-            "the checkpoint ended before its manifest: nothing was kept",
-        ))
+        imported.map(|checkpoint| Response::new(describe_checkpoint(checkpoint)))
+    }
+
+    async fn delete_checkpoint(
+        &self,
+        request: Request<v1::CheckpointRef>,
+    ) -> Result<Response<v1::Checkpoint>, Status> {
+        let reference = request.into_inner().checkpoint;
+        let checkpoint = self
+            .with_ledger(move |ledger| ledger.delete_checkpoint(&reference))
+            .await?;
+        Ok(Response::new(describe_checkpoint(checkpoint)))
     }
 
     async fn list_checkpoints(
@@ -135,7 +132,65 @@ impl Depot for Service {
     }
 }
 
+/// Who sends a checkpoint.
+enum Sender {
+    /// A rank, whose job has nowhere else to keep it.
+    Rank,
+    /// Somebody who can send it again.
+    Person,
+}
+
 impl Service {
+    /// What came of a broken import takes no room. If this fails too, the next checkpoint tries again.
+    async fn give_back(&self) {
+        let _ = self
+            .with_ledger(|ledger| Ok(ledger.store().collect()?))
+            .await;
+    }
+
+    async fn import_weights(
+        &self,
+        messages: Streaming<v1::SaveMessage>,
+    ) -> Result<Checkpoint, Status> {
+        let (_pins, end) = self.receive(messages, Sender::Person).await?;
+        let manifest = proto::decode_checkpoint(&end.manifest_json).map_err(refused)?;
+        if !end.attempt.is_empty() || manifest.job_id.is_some() {
+            return Err(refused(
+                "a checkpoint that a job made is saved, not imported",
+            ));
+        }
+        self.with_ledger(move |ledger| ledger.add_checkpoint(manifest, unix_ms()))
+            .await
+    }
+
+    /// Takes in a checkpoint's chunks, pinned until a record refers to them, and what ends them.
+    async fn receive(
+        &self,
+        mut messages: Streaming<v1::SaveMessage>,
+        sender: Sender,
+    ) -> Result<(Vec<store::Pin>, v1::SaveEnd), Status> {
+        use v1::save_message::Message;
+        let mut pins = Vec::new();
+        while let Some(message) = messages.message().await? {
+            match message
+                .message
+                .ok_or_else(|| refused("a save message without content"))?
+            {
+                Message::Chunk(bytes) => {
+                    let put = move |ledger: &Ledger| Ok(ledger.store().put_chunk(&bytes)?);
+                    pins.push(match sender {
+                        Sender::Rank => self.keeping(put).await?,
+                        Sender::Person => self.with_ledger(put).await?,
+                    });
+                }
+                Message::End(end) => return Ok((pins, end)),
+            }
+        }
+        Err(refused(
+            "the checkpoint ended before its manifest: nothing was kept",
+        ))
+    }
+
     async fn import(&self, mut messages: Streaming<v1::ImportMessage>) -> Result<Dataset, Status> {
         use v1::import_message::Message;
         // Pins keep the chunks until the manifest refers to them, or let them go if the stream breaks.

@@ -211,3 +211,28 @@ fn a_worker_keeps_its_number_by_its_name() {
     let numbers = ["a", "b", "a", "c", "b"].map(&mut number);
     assert_eq!(numbers, [1, 2, 1, 3, 2]);
 }
+
+#[test]
+fn an_imported_checkpoint_is_found_by_its_digits_and_stays_until_it_is_deleted() {
+    let ledger = ledger();
+    let (mut manifest, chunk) = checkpoint(1, 0);
+    manifest.job_id = None;
+    let digest = manifest.digest().to_string();
+    let add = || {
+        let _pin = ledger.store().put_chunk(&chunk).expect("kept");
+        ledger.add_checkpoint(manifest.clone(), 0).expect("added")
+    };
+    add();
+    add();
+    let find = |reference: &str| ledger.find_checkpoint(reference);
+    assert_eq!(find(&digest[..8]).expect("known").manifest, manifest);
+    assert!(find("tiny").is_err(), "no job has made it");
+    assert_eq!(ledger.checkpoints(None).expect("readable").len(), 1);
+    let gone = ledger.delete_checkpoint(&digest).expect("nobody needs it");
+    assert_eq!(gone.manifest, manifest);
+    assert!(find(&digest).is_err());
+    assert!(ledger.delete_checkpoint(&digest).is_err());
+    assert!(ledger.checkpoints(None).expect("readable").is_empty());
+    let kept = ledger.store().contains(&Digest::of(&chunk).0);
+    assert!(!kept.expect("readable"), "its chunk went with it");
+}

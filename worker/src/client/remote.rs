@@ -101,6 +101,24 @@ impl Remote {
         }
     }
 
+    /// Keeps a checkpoint that no job made: the chunks, then the manifest that names them.
+    ///
+    /// # Errors
+    /// It is refused, or the coordinator cannot be reached or cannot write.
+    pub fn import(
+        &self,
+        chunks: &[&[u8]],
+        manifest: &CheckpointManifest,
+    ) -> Result<Digest, Failure> {
+        let end = v1::SaveEnd {
+            attempt: String::new(),
+            manifest_json: serde_json::to_string(manifest).expect("a manifest is JSON"),
+        };
+        let kept = self.repeat(|| self.call(self.send(chunks, &end), SAVE_TIMEOUT))?;
+        kept.digest.parse().map_err(lasting)
+    }
+
+    /// Sends a checkpoint; one of no attempt is imported.
     async fn send(
         &self,
         chunks: &[&[u8]],
@@ -120,7 +138,14 @@ impl Remote {
             }
         };
         let stream = tokio_stream::wrappers::ReceiverStream::new(outgoing);
-        let (answer, ()) = tokio::join!(client.save_checkpoint(stream), sent);
+        let call = async move {
+            if end.attempt.is_empty() {
+                client.import_checkpoint(stream).await
+            } else {
+                client.save_checkpoint(stream).await
+            }
+        };
+        let (answer, ()) = tokio::join!(call, sent);
         answer
     }
 

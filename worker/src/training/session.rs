@@ -9,7 +9,7 @@ use spec::checkpoint::{DataFacts, Preprocessing};
 use spec::job::SplitRef;
 use spec::rank::Failure;
 use spec::watch::Watch;
-use spec::{DatasetManifest, Digest, Job, JobId};
+use spec::{CheckpointManifest, DatasetManifest, Digest, Job, JobId};
 use tracing::info;
 
 use super::failure::{of_data, of_engine};
@@ -135,6 +135,37 @@ impl Training {
     /// The plan that it runs.
     pub fn plan(&self) -> &Plan {
         self.engine.plan()
+    }
+
+    /// The committed state as a checkpoint of this job, and the bytes of its chunks in order.
+    pub fn checkpoint(&self, job_id: Option<JobId>) -> (CheckpointManifest, Vec<&[u8]>) {
+        let (sections, chunks) = state::sections(&self.engine);
+        let manifest = CheckpointManifest {
+            job_id,
+            sections,
+            job: self.job.clone(),
+            device_class: engine::device_class(),
+            step: self.engine.step(),
+            commit: self.commit,
+            watch: self.watch,
+            data: self.facts.clone(),
+            preprocessing: self.preprocessing.clone(),
+            state_digest: self.state_digest(),
+        };
+        (manifest, chunks)
+    }
+
+    /// The digest of all of S.
+    pub(super) fn state_digest(&self) -> String {
+        state::digest(&self.engine, self.commit, &self.watch)
+    }
+
+    /// Puts weights that came from elsewhere in place of those that it has: as many parameters and running statistics as its
+    /// plan counts.
+    pub fn put_weights(&mut self, parameters: &[f32], running_statistics: &[f32]) {
+        self.engine.parameters_mut().copy_from_slice(parameters);
+        let running = self.engine.running_statistics_mut();
+        running.copy_from_slice(running_statistics);
     }
 
     /// The step that it stands at: 0 before the first.

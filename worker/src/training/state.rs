@@ -1,7 +1,7 @@
 //! Committed state S to checkpoint and back.
 
 use engine::Engine;
-use plan::Mode;
+use plan::{Mode, Plan};
 use spec::checkpoint::Section;
 use spec::rank::{Failure, FailureKind};
 use spec::watch::Watch;
@@ -125,6 +125,41 @@ pub fn load(
         )));
     }
     Ok(())
+}
+
+/// The values of a checkpoint's model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    /// The flat parameters.
+    pub parameters: Vec<f32>,
+    /// The flat running statistics.
+    pub running_statistics: Vec<f32>,
+}
+
+/// Reads the values by which a checkpoint's model is run, verified: the averages of weights where there are any, else the
+/// parameters themselves. `plan` is of its job, to evaluate.
+///
+/// # Errors
+/// A chunk that cannot be read or is corrupt, or a checkpoint that does not fit its own model.
+pub fn weights(
+    plan: &Plan,
+    depot: &dyn Depot,
+    manifest: &CheckpointManifest,
+) -> Result<Weights, Failure> {
+    let mut weights = Weights {
+        parameters: vec![0.0; plan.parameter_count],
+        running_statistics: vec![0.0; plan.statistic_count],
+    };
+    fill("parameters", &mut weights.parameters, depot, manifest)?;
+    if plan.ema.is_some_and(|ema| ema.begun(manifest.step)) {
+        let trained = &mut weights.parameters[..plan.trained_count];
+        fill(AVERAGES, trained, depot, manifest)?;
+    }
+    if plan.statistic_count > 0 {
+        let running = &mut weights.running_statistics;
+        fill(RUNNING_STATISTICS, running, depot, manifest)?;
+    }
+    Ok(weights)
 }
 
 /// Fills one flat buffer of the engine from its section of a checkpoint.

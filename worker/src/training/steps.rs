@@ -8,7 +8,7 @@ use engine::Update;
 use spec::metric::{Exact, MetricRow, Rows, Timing};
 use spec::rank::{Failure, Report};
 use spec::watch::Watch;
-use spec::{AttemptId, CheckpointManifest, Digest};
+use spec::{AttemptId, Digest};
 use tracing::info;
 
 use super::evaluation::{Evaluation, evaluate_rows, measures};
@@ -16,7 +16,6 @@ use super::failure::{of_data, of_engine, of_gang};
 use super::microbatch;
 use super::pace::Pace;
 use super::session::Training;
-use super::state;
 use crate::depot::{lasting, passing};
 
 /// How long a rank waits for the others. A dead one is seen at once; this is for one that hangs.
@@ -98,19 +97,7 @@ impl Training {
                 self.engine.step()
             )));
         }
-        let (sections, chunks) = state::sections(&self.engine);
-        let manifest = CheckpointManifest {
-            job_id: attempt.job,
-            sections,
-            job: self.job.clone(),
-            device_class: engine::device_class(),
-            step: self.engine.step(),
-            commit: self.commit,
-            watch: self.watch,
-            data: self.facts.clone(),
-            preprocessing: self.preprocessing.clone(),
-            state_digest: self.state_digest(),
-        };
+        let (manifest, chunks) = self.checkpoint(Some(attempt.job));
         let digest = self.depot.save(attempt, &chunks, &manifest)?;
         info!(step = manifest.step, %digest, "checkpoint saved");
         Ok(digest)
@@ -119,11 +106,6 @@ impl Training {
     /// Whether no step follows: the last is applied, or validation has decided that it is enough.
     fn ended(&self) -> bool {
         self.engine.step() >= self.calendar.steps || self.watch.stops(&self.job.training)
-    }
-
-    /// The digest of all of S.
-    fn state_digest(&self) -> String {
-        state::digest(&self.engine, self.commit, &self.watch)
     }
 
     /// All ranks must go on from the same state.

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 
 const VARIABLE: &str = "TRAINYARD_TORCH_VENV";
 
-const PACKAGES: [&str; 3] = ["torch", "numpy", "safetensors"];
+const PACKAGES: [&str; 5] = ["torch", "numpy", "safetensors", "onnx", "onnxruntime"];
 
 /// The script that is PyTorch's side.
 pub const SCRIPT: &str = "benches/torch_side_by_side.py";
