@@ -393,4 +393,5 @@ mod groups;
 mod memory;
 mod norms;
 mod residuals;
+mod time;
 mod tokens;

@@ -1,16 +1,16 @@
 //! `cargo xtask latency`: how long the digits job takes from submit to its first step, on real processes of this machine.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::measured::Measured;
+use crate::yard::Yard;
 use crate::{cargo, scene};
 
 /// Measure the time from submit to the first step of the digits job, on two idle workers of one thread
@@ -26,9 +26,6 @@ pub struct Arguments {
 /// What the 95th percentile must stay under.
 const BAR: Duration = Duration::from_millis(300);
 
-/// How long workers may take to join.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// How long the yard is left alone before each job.
 const IDLE: Duration = Duration::from_millis(300);
 
@@ -41,10 +38,7 @@ pub fn run(arguments: &Arguments, root: &Path) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("no temporary folder can be made")?;
     let scene = scene::rows(root);
     let yard = Yard::start(&binary, folder.path())?;
-    let digits = root.join("data/digits/digits.csv.gz");
-    let mut import = yard.command(&["data", "import", "digits"]);
-    import.arg(digits).args(["--shape", "1x8x8", "--max", "16"]);
-    finish(import)?;
+    yard.import_digits(root)?;
     let mut times = Measured::default();
     for _ in 0..arguments.jobs.max(1) {
         thread::sleep(IDLE);
@@ -93,75 +87,4 @@ fn first_step(yard: &Yard, job: &Path) -> anyhow::Result<Duration> {
     let status = child.wait()?;
     ensure!(status.success(), "the job did not succeed: {status}");
     took.context("the job has no row")
-}
-
-/// Runs a command to its end; what it prints.
-fn finish(mut command: Command) -> anyhow::Result<String> {
-    let output = command.stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "{command:?}: {}", output.status);
-    String::from_utf8(output.stdout).context("its stdout is not UTF-8")
-}
-
-/// `trainyard up` with two workers on a free port. Dropping it ends all.
-struct Yard<'a> {
-    binary: &'a Path,
-    url: String,
-    child: Child,
-}
-
-impl<'a> Yard<'a> {
-    fn start(binary: &'a Path, folder: &Path) -> anyhow::Result<Self> {
-        let mut up = Command::new(binary);
-        up.args(["--json", "--log", "warn", "up", "--workers", "2"]);
-        up.args(["--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder.join("data"));
-        up.env("TRAINYARD_LOG", "warn").stdin(Stdio::null());
-        let mut child = up.stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        if let Some(stdout) = &mut child.stdout {
-            let mut byte = [0];
-            while stdout.read(&mut byte)? == 1 && byte[0] != b'\n' {
-                line.push(char::from(byte[0]));
-            }
-        }
-        let mut yard = Yard {
-            binary,
-            url: String::new(),
-            child,
-        };
-        let running: Value = serde_json::from_str(&line).context("trainyard up did not start")?;
-        let url = running["coordinator"]
-            .as_str()
-            .context("it says where it is")?;
-        yard.url = url.to_string();
-        let deadline = Instant::now() + PATIENCE;
-        while finish(yard.command(&["worker", "list"]))?
-            .matches("\"connected\"")
-            .count()
-            < 2
-        {
-            if Instant::now() >= deadline {
-                bail!("the workers did not join within {PATIENCE:?}");
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        Ok(yard)
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(self.binary);
-        command
-            .args(["--json", "--coordinator", &self.url])
-            .args(words);
-        command.stdin(Stdio::null());
-        command
-    }
-}
-
-impl Drop for Yard<'_> {
-    fn drop(&mut self) {
-        // It has not been waited for, so its id is still its own.
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let _ = self.child.wait();
-    }
 }
