@@ -7,6 +7,7 @@ use spec::job::Optimizer;
 use spec::rates::{Kernel, Work};
 
 use crate::plan::Plan;
+use crate::resolve::Layer;
 use crate::signal::Per;
 use crate::stage::{Stage, StageKind};
 
@@ -52,7 +53,7 @@ impl Plan {
 
     fn work_of(&self, stage: &Stage, samples: f64) -> StageWork {
         let layers = &self.layers[stage.layers.clone()];
-        let sum = |of: &dyn Fn(&crate::Layer) -> u64| layers.iter().map(of).sum::<u64>() as f64;
+        let sum = |of: &dyn Fn(&Layer) -> u64| layers.iter().map(of).sum::<u64>() as f64;
         let weights = 4.0
             * layers
                 .iter()

@@ -366,63 +366,6 @@ fn a_job_whose_data_is_not_there_or_does_not_go_together_is_refused() {
     assert_no_job(&yard);
 }
 
-/// The batch size that a refusal says would fit.
-fn largest(said: &[String]) -> u32 {
-    let [said] = said else { panic!("{said:?}") };
-    let number = said.rsplit_once("the largest training.batch_size that fits is ");
-    number
-        .and_then(|(_, number)| number.parse().ok())
-        .unwrap_or_else(|| panic!("{said}"))
-}
-
-#[test]
-fn a_job_that_does_not_fit_is_refused_with_the_largest_batch_that_does() {
-    let yard = Yard::with_digits(&[1]);
-    // 512 KiB of activations for each sample of a microbatch.
-    let wide = changed(
-        "\"flatten\",",
-        "\"flatten\", { linear = 65536, name = \"wide\" }, \"tanh\",",
-    );
-    yard.file("job.toml", &wide);
-    let huge = ["training.batch_size=1048576"];
-    for (command, who) in [
-        ("plan", "the workers have room for"),
-        ("submit", "the workers have room for"),
-        ("run", "this machine has room for"),
-    ] {
-        let said = mistakes(yard.run(&with_set(&[command, "job.toml"], &huge)));
-        assert!(said[0].contains("storing most"), "{said:?}");
-        assert!(
-            said[0].contains(who) && said[0].contains("layer wide"),
-            "{said:?}"
-        );
-        assert!(largest(&said) > 0);
-    }
-    assert_no_job(&yard);
-
-    // What fits is told exactly: one more sample a microbatch is too much.
-    let plan = |set: &[&str], memory: &str| {
-        yard.run(&with_set(&["plan", "job.toml", "--memory", memory], set))
-    };
-    let small = ["training.batch_size=4096"];
-    let most = largest(&mistakes(plan(&small, "256MiB")));
-    let set = |batch: u32| format!("training.batch_size={batch}");
-    plan(&[&set(most)], "256MiB").done();
-    assert_eq!(largest(&mistakes(plan(&[&set(most + 8)], "256MiB"))), most);
-
-    let said = mistakes(plan(&small, "1MiB"));
-    assert!(
-        said[0].starts_with("job.toml:5:22: the job does not fit: a rank needs "),
-        "{said:?}"
-    );
-    assert!(
-        said[0].ends_with(
-            "--memory allows 1.0 MiB; no training.batch_size fits: use fewer or smaller layers"
-        ),
-        "{said:?}"
-    );
-}
-
 #[test]
 fn a_job_that_no_worker_is_large_enough_for_waits_and_says_so() {
     let yard = Yard::with_digits(&[1]);

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use data::{ChunkSink, CsvOptions, DIGITS_CSV_GZ, Progress, SinkError, import_csv_bytes};
+use plan::Plan;
 use spec::job::SplitRef;
 use spec::rank::{Failure, Report};
-use spec::rates::Rates;
 use spec::{AttemptId, CheckpointManifest, DatasetManifest, Digest, JobId};
 use tracing::subscriber::NoSubscriber;
 
-use super::kernels_of;
 use crate::depot::{Depot, lasting};
 use crate::training::{Training, alone};
 
@@ -31,8 +30,8 @@ microbatches = 1
 "#;
 const WARM_UP: usize = 20;
 
-/// Seconds of a step beside its kernels, as `rates` have them.
-pub fn measure(rates: &Rates) -> Result<f64, Failure> {
+/// Seconds of a step beside its kernels, for which `kernels` has the time.
+pub fn measure(kernels: impl Fn(&Plan) -> f64) -> Result<f64, Failure> {
     let job = spec::job_file::parse(JOB).map_err(lasting)?;
     let mut training = Training::prepare(&job, Arc::new(Digits::new()?), 0, None)?;
     let bytes = training.plan().record_bytes as usize;
@@ -69,7 +68,7 @@ pub fn measure(rates: &Rates) -> Result<f64, Failure> {
     let mut steps = times.split_off(WARM_UP.min(times.len()));
     steps.sort_by(f64::total_cmp);
     let median = steps.get(steps.len() / 2).copied().unwrap_or(0.0);
-    Ok((median - kernels_of(rates, training.plan())).max(0.0))
+    Ok((median - kernels(training.plan())).max(0.0))
 }
 
 /// The digits, in memory.
