@@ -136,6 +136,8 @@ class Reader:
             return nn.LogSoftmax(-1)
         if kind == "flatten":
             return nn.Flatten()
+        if kind == "dropout":
+            return nn.Dropout(value["rate"])
         if kind == "embedding":
             return nn.Embedding(self.vocabulary, value["size"], padding_idx=value["padding_index"])
         if kind == "recurrent":

@@ -1,7 +1,6 @@
 //! Trainyard as people use it: the real binary, real processes, real files. A main road, processes that are killed, and
 //! input that is refused.
 
-mod doctor;
 mod endings;
 mod exchange;
 mod kills;
@@ -10,5 +9,6 @@ mod memory;
 mod process;
 mod readme;
 mod refusals;
+mod tools;
 mod training;
 mod yard;

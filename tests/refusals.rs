@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use crate::process::Answer;
 
+mod capacity;
 mod chunks;
 mod daemons;
 mod exchange;

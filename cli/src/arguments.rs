@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use spec::Shape;
+use spec::bytes::Bytes;
 
 /// Train convolutional networks on a cluster: the same bits whatever fails and however many ranks run.
 #[derive(Debug, Parser)]
@@ -179,6 +180,16 @@ pub struct Plan {
     /// Change a key of the job file, as in training.batch_size=512
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    #[command(flatten)]
+    pub shapes: Shapes,
+    /// The most memory that a rank may take, as 2GiB [default: what the workers have]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Bytes>,
+}
+
+/// Where the shapes of the data come from, if not from the coordinator.
+#[derive(Debug, Args)]
+pub struct Shapes {
     /// The shape of one sample, in place of a dataset's
     #[arg(long, value_name = "CxHxW", requires = "classes")]
     pub input: Option<Shape>,
@@ -188,6 +199,13 @@ pub struct Plan {
     /// Read the datasets from this directory instead of asking the coordinator
     #[arg(long, value_name = "DIR", conflicts_with = "input")]
     pub data_dir: Option<PathBuf>,
+}
+
+impl Shapes {
+    /// Whether they do.
+    pub fn are_given(&self) -> bool {
+        self.input.is_some() || self.classes.is_some() || self.data_dir.is_some()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -401,6 +419,37 @@ pub enum Model {
         after_help = "Example:\n  trainyard model evaluate fashion-cnn --data fashion-mnist/test"
     )]
     Evaluate(Evaluate),
+    /// Latency, throughput, memory and time by layer of a model on this machine, on made-up samples
+    #[command(
+        after_help = "Examples:\n  trainyard model profile fashion-cnn\n  trainyard model profile jobs/fashion-cnn.toml --input 1x28x28 --classes 10 --train"
+    )]
+    Profile(Profile),
+}
+
+#[derive(Debug, Args)]
+pub struct Profile {
+    /// A checkpoint: JOB (its newest), JOB@STEP, or at least 8 hex digits of its digest; or a job file that ends in .toml
+    #[arg(value_name = "CHECKPOINT|JOB.toml")]
+    pub subject: String,
+    /// Samples of a batch, one or more sizes
+    #[arg(
+        long,
+        value_name = "N,N,...",
+        value_delimiter = ',',
+        default_value = "1,8,32,64"
+    )]
+    pub batch_sizes: Vec<usize>,
+    /// Train a microbatch of the job too, and time layers forward and backward
+    #[arg(long)]
+    pub train: bool,
+    /// Threads to compute with [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+    /// Change a key of the job file, as in training.batch_size=512
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    #[command(flatten)]
+    pub shapes: Shapes,
 }
 
 #[derive(Debug, Args)]

@@ -215,20 +215,7 @@ impl Client {
             .map_err(|status| self.stop(&status))?
             .into_inner()
             .workers;
-        Ok(workers
-            .into_iter()
-            .map(|worker| Worker {
-                id: worker.id,
-                name: worker.name,
-                state: worker.state,
-                device_class: worker.device_class,
-                threads: worker.threads,
-                free_threads: worker.free_threads,
-                memory_bytes: worker.memory_bytes,
-                free_memory_bytes: worker.free_memory_bytes,
-                ranks: worker.ranks,
-            })
-            .collect())
+        workers.into_iter().map(decode::worker).collect()
     }
 
     /// Brings in a dataset: the parts that `parts` delivers, the manifest last.

@@ -8,6 +8,7 @@ mod evaluate;
 mod job;
 mod job_file;
 mod plan;
+mod profile;
 mod quickstart;
 mod run;
 mod submit;
@@ -89,6 +90,7 @@ pub fn run(arguments: Arguments) -> Result<(), Stop> {
         Command::Model(Model::Evaluate(options)) => talker.block_on(unless_asked(async {
             evaluate::run(&connect().await?, &url, &options, format).await
         })),
+        Command::Model(Model::Profile(options)) => profile::run(&options, &url, format),
         Command::Rank => Err(Stop::refused("a rank is started by its worker")),
     };
     // What an interrupted command has left on other threads ends with the process.

@@ -128,18 +128,7 @@ fn key_values(lines: &[(&'static str, String)]) -> String {
 
 /// Bytes for people: `1.5 MiB`.
 pub fn bytes(count: u64) -> String {
-    let mut value = count as f64;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if value < 1024.0 {
-            return if unit == "B" {
-                format!("{count} B")
-            } else {
-                format!("{value:.1} {unit}")
-            };
-        }
-        value /= 1024.0;
-    }
-    format!("{value:.1} TiB")
+    spec::bytes::Bytes(count).to_string()
 }
 
 /// A count for people: `1,234,567`.

@@ -1,6 +1,7 @@
 //! What the commands print: each result with its JSON (the fields) and its table (the cells).
 
 use serde::Serialize;
+use spec::rates::Rates;
 use spec::{CheckpointManifest, Digest, MetricRow};
 
 use crate::view::{Details, Row, ago, bytes, count, duration, optional};
@@ -155,6 +156,9 @@ pub struct Worker {
     pub memory_bytes: u64,
     pub free_memory_bytes: u64,
     pub ranks: Vec<String>,
+    /// How fast it is, once it has measured that.
+    #[serde(skip)]
+    pub rates: Option<Rates>,
 }
 
 impl Row for Worker {

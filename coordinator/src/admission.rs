@@ -1,6 +1,6 @@
 //! Admission: a job that is accepted runs. Datasets are resolved to digests, the plan is made, the gang's needs follow.
 
-use plan::{Plan, Reads};
+use plan::{Plan, Reads, Room, Whose};
 use spec::checkpoint::DataFacts;
 use spec::dataset::{Split, held_out};
 use spec::ema::Ema;
@@ -11,6 +11,39 @@ use spec::schedule::TooLong;
 use spec::{DatasetManifest, Job};
 
 use crate::error::Error;
+
+/// A worker as placement sees it, whether busy or idle.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity<'a> {
+    /// Its device class.
+    pub device_class: &'a str,
+    /// Thread slots that it offers.
+    pub threads: u32,
+    /// Memory that it offers, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// The most memory that each of a gang's ranks could have on the workers of one device class, were they idle. `None` where
+/// their threads do not suffice for the gang whatever it takes of memory: it waits for other workers.
+pub fn room(workers: &[Capacity<'_>], ranks: u32, threads: u32) -> Option<Room> {
+    let bytes = workers.iter().flat_map(|worker| {
+        // Of equal portions of a worker, as many as the gang has ranks or fewer, one is the answer.
+        (1..=ranks.min(worker.threads / threads.max(1)))
+            .map(|portions| worker.memory_bytes / u64::from(portions))
+            .filter(|&bytes| {
+                let class = workers
+                    .iter()
+                    .filter(|other| other.device_class == worker.device_class);
+                let portions = |other: &Capacity<'_>| {
+                    let by_memory = other.memory_bytes.checked_div(bytes).unwrap_or(u64::MAX);
+                    by_memory.min(u64::from(other.threads / threads.max(1)))
+                };
+                class.map(portions).fold(0, u64::saturating_add) >= u64::from(ranks)
+            })
+    });
+    let whose = Whose::Workers;
+    bytes.max().map(|bytes| Room { bytes, whose })
+}
 
 /// A job that passed.
 #[derive(Debug, Clone)]
@@ -25,14 +58,15 @@ pub struct Admitted {
     pub request: GangRequest,
 }
 
-/// Checks a job against the datasets that `lookup` knows.
+/// Checks a job against the datasets that `lookup` knows and the memory that a rank can have: `None` for what is not known.
 ///
 /// # Errors
 /// An unknown dataset or split, splits that differ, a `sequence_length` that the data does not have or needs, a schedule
-/// longer than the run, balanced weights of what has no rows to count, or a model that does not fit.
+/// longer than the run, balanced weights of what has no rows to count, a model that does not fit its data or the memory.
 pub fn admit<E: From<Error>>(
     lookup: impl Fn(&SplitRef) -> Result<DatasetManifest, E>,
     mut job: Job,
+    room: Option<Room>,
 ) -> Result<Admitted, E> {
     let train = resolve(&lookup, &mut job.data.train)?;
     let train_split = split(&train, &job.data.train)?;
@@ -102,6 +136,13 @@ pub fn admit<E: From<Error>>(
         });
     }
     let plan = plan::for_job(&job, &facts, &reads).map_err(Error::from)?;
+    if let Some(room) = room {
+        let memory = |job: &Job| {
+            let plan = plan::for_job(job, &facts, &reads).ok()?;
+            Some(plan.memory.total)
+        };
+        plan::fit(&job, &plan, room, memory).map_err(Error::TooLarge)?;
+    }
     let request = GangRequest {
         device: job.resources.device,
         ranks: job.resources.ranks,
@@ -197,7 +238,7 @@ mod tests {
              steps = 1\nloss = {{ cross_entropy = {{ class_weights = \"balanced\" }} }}\n"
         );
         let job = spec::job_file::parse(&text).expect("a job");
-        Ok(admit::<Error>(|_| Ok(manifest.clone()), job)?
+        Ok(admit::<Error>(|_| Ok(manifest.clone()), job, None)?
             .job
             .training
             .loss)
@@ -227,5 +268,28 @@ mod tests {
         );
         let tokens = admitted(&[], "").unwrap_err().to_string();
         assert!(tokens.contains("the tokens of a stream"), "{tokens}");
+    }
+
+    #[test]
+    fn a_rank_can_have_the_most_that_leaves_as_much_to_the_others() {
+        let worker = |device_class, threads, memory_bytes| Capacity {
+            device_class,
+            threads,
+            memory_bytes,
+        };
+        let bytes = |workers: &[Capacity<'_>], ranks, threads| {
+            room(workers, ranks, threads).map(|room| room.bytes)
+        };
+        let two = [worker("a", 2, 100), worker("a", 4, 300)];
+        assert_eq!(bytes(&two, 1, 1), Some(300));
+        assert_eq!(bytes(&two, 2, 1), Some(150), "both on the larger one");
+        assert_eq!(bytes(&two, 3, 1), Some(100));
+        assert_eq!(bytes(&two, 6, 1), Some(50));
+        assert_eq!(bytes(&two, 3, 2), Some(100));
+        assert_eq!(bytes(&two, 7, 1), None, "it waits for threads");
+        assert_eq!(bytes(&[], 1, 1), None);
+        let classes = [worker("a", 1, 100), worker("b", 2, 100)];
+        assert_eq!(bytes(&classes, 2, 1), Some(50), "a gang is of one class");
+        assert_eq!(bytes(&[worker("a", 1, 0)], 1, 1), Some(0));
     }
 }

@@ -11,6 +11,7 @@ use proto::{RankReport, RankStatus};
 use scheduler::{Decision, Event, Save, Scheduler, Time};
 use spec::JobId;
 use spec::offer::Offer;
+use spec::rates::Rates;
 use store::Batch;
 use tokio::sync::{oneshot, watch};
 use tracing::info;
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Beat(Seat),
     /// A worker's rank reports.
     Report(Seat, Box<RankReport>),
+    /// A worker has measured how fast it is.
+    Measured(Seat, Box<Rates>),
     /// A worker says goodbye.
     Leave(Seat),
     /// A worker's stream broke.
@@ -245,6 +248,10 @@ impl Driver {
             }
             Command::Beat(seat) => self.beat(seat)?,
             Command::Report(seat, report) => self.report(seat, *report)?,
+            Command::Measured(seat, rates) if self.roster.is_current(seat) => {
+                self.roster.measured(seat, *rates);
+            }
+            Command::Measured(..) => {}
             Command::Leave(seat) => self.leave(seat)?,
             Command::Gone(seat) => self.gone(seat)?,
             // The loop has seen to these.
@@ -332,7 +339,7 @@ impl Driver {
                 self.step(Event::WorkerGone { worker })?;
             }
         }
-        let views = Roster::views(&self.scheduler);
+        let views = self.roster.views(&self.scheduler);
         self.workers.send_if_modified(|seen| {
             let differs = **seen != views;
             if differs {

@@ -107,6 +107,9 @@ pub enum Error {
     /// A job that no plan can be made for.
     #[error("{0}")]
     Plan(#[from] plan::Error),
+    /// A job whose ranks do not fit into the memory that there is.
+    #[error("{0}")]
+    TooLarge(Box<plan::Misfit>),
     /// A job name that another dataset or job may not have.
     #[error(
         "\"{name}\" is not a name: use a-z, 0-9, dot, underscore and hyphen, beginning with a letter or digit"

@@ -1,10 +1,12 @@
 //! The roster: which stream belongs to which worker, what it has acknowledged, and what is sent down it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::{Command, RankOrder};
 use scheduler::{Link, Scheduler};
+use spec::rates::Rates;
 use spec::{AttemptId, Job, JobId, WorkerId};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -28,6 +30,8 @@ pub(crate) struct WorkerView {
     pub memory_bytes: u64,
     pub free_memory_bytes: u64,
     pub ranks: Vec<(AttemptId, u32)>,
+    /// How fast it is, once it has told.
+    pub rates: Option<Arc<Rates>>,
 }
 
 /// One stream of one worker. What an older stream still brings is dropped.
@@ -44,6 +48,8 @@ pub(crate) struct Roster {
     /// The jobs that may still be started, by id.
     jobs: BTreeMap<JobId, Job>,
     next_stream: u64,
+    /// What workers have measured on themselves.
+    rates: BTreeMap<WorkerId, Arc<Rates>>,
     /// The workers whose stream was given up here since the last look.
     dropped: Vec<WorkerId>,
 }
@@ -108,6 +114,11 @@ impl Roster {
         if let Some(stream) = self.streams.get_mut(&seat.worker) {
             stream.outgoing = None;
         }
+    }
+
+    /// Notes what a worker has measured on itself.
+    pub fn measured(&mut self, seat: Seat, rates: Rates) {
+        self.rates.insert(seat.worker, Arc::new(rates));
     }
 
     /// Notes a report's number, to be acknowledged once it is durable.
@@ -204,7 +215,7 @@ impl Roster {
     }
 
     /// The workers as the scheduler has them.
-    pub fn views(scheduler: &Scheduler) -> Vec<WorkerView> {
+    pub fn views(&self, scheduler: &Scheduler) -> Vec<WorkerView> {
         scheduler
             .workers()
             .map(|worker| WorkerView {
@@ -217,6 +228,7 @@ impl Roster {
                 memory_bytes: worker.offer.memory_bytes,
                 free_memory_bytes: worker.free_memory_bytes,
                 ranks: worker.ranks,
+                rates: self.rates.get(&worker.worker).cloned(),
             })
             .collect()
     }

@@ -115,6 +115,7 @@ fn status(error: &Error) -> Status {
         | Error::ScheduleTooLong(_)
         | Error::SequenceLength(_)
         | Error::Plan(_)
+        | Error::TooLarge(_)
         | Error::BadName { .. }
         | Error::MissingChunk { .. }
         | Error::AmbiguousCheckpoint { .. } => Code::InvalidArgument,

@@ -1,6 +1,7 @@
 //! The engine: a plan's stages run forward and backward over one microbatch, and committed state moved on by one step.
 
 pub(crate) mod apply;
+pub(crate) mod clock;
 pub(crate) mod faults;
 mod fold;
 mod given;
@@ -19,6 +20,7 @@ use crate::backend::{Backend, RowTargets, View};
 use crate::batch::{Batch, Pass, Samples};
 use crate::cpu::arena::Arena;
 use crate::cpu::device::Cpu;
+use crate::engine::clock::{Clock, StageTimes};
 use crate::error::Error;
 use crate::extent::Extent;
 use crate::float::Float;
@@ -38,6 +40,7 @@ pub struct Engine<T: Float> {
     /// How the rows of the microbatch at hand lie, where it is of sequences.
     pub(crate) packing: Packing,
     pub(crate) step: u64,
+    pub(crate) clock: Clock,
     pub(crate) number: PhantomData<T>,
 }
 
@@ -101,6 +104,7 @@ impl<T: Float> Engine<T> {
             device,
             pool,
             step: 0,
+            clock: Clock::default(),
             number: PhantomData,
         })
     }
@@ -108,6 +112,16 @@ impl<T: Float> Engine<T> {
     /// The plan that it runs.
     pub fn plan(&self) -> &Plan {
         &self.views.plan
+    }
+
+    /// Times each stage of every pass from now on, by a clock of the caller's that only goes forward.
+    pub fn time_stages(&mut self, now: fn() -> Duration) {
+        self.clock.switch_on(self.views.plan.stages.len(), now);
+    }
+
+    /// How long the stages of the last pass took, where they are timed.
+    pub fn stage_times(&self) -> Option<&StageTimes> {
+        self.clock.times()
     }
 
     /// Runs one microbatch forward and backward and assigns its sums to `slot`: the gradient summed over rows, and the sums of
@@ -129,6 +143,7 @@ impl<T: Float> Engine<T> {
                 bytes: self.views.plan.tail.bytes(),
             };
             self.judge(targets, given, true, tail);
+            self.clock.note(|times| &mut times.loss);
             let forward = started.elapsed();
             self.backward(batch, given, slot);
             self.leave_statistics(given.samples, slot);
@@ -150,6 +165,7 @@ impl<T: Float> Engine<T> {
         pool.enter(|| {
             self.forward(&batch.samples, given, Pass::Evaluate);
             self.judge(targets, given, false, self.evaluation());
+            self.clock.note(|times| &mut times.loss);
         });
         Ok(Tally::new(self.plan(), self.evaluated()).sums())
     }

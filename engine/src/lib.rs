@@ -28,15 +28,18 @@ mod pool;
 mod record;
 mod reference;
 mod sequence_operands;
+mod synthetic;
 mod tally;
 
 pub use batch::{Batch, Moment, Samples, Targets};
 pub use cpu::{Layout, device_class, product_seconds};
 pub use dimension::Dimension;
 pub use engine::apply::{StepResult, Update};
+pub use engine::clock::StageTimes;
 pub use engine::faults::Fault;
 pub use engine::{Engine, Times};
 pub use error::Error;
 pub use float::Float;
 pub use record::add_record;
+pub use synthetic::Synthetic;
 pub use tally::{Sums, Tally};

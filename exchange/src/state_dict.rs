@@ -77,6 +77,7 @@ fn counts_steps(op: &Op) -> bool {
         | Op::Relu
         | Op::Activation(_)
         | Op::Softmax(_)
+        | Op::Dropout(_)
         | Op::Flatten
         | Op::Fork
         | Op::Shortcut

@@ -6,6 +6,7 @@
 
 mod arena;
 mod buffers;
+mod capacity;
 mod cost;
 mod dense;
 mod error;
@@ -20,6 +21,7 @@ mod objective;
 mod op;
 mod parameter;
 mod plan;
+mod predict;
 mod recurrent;
 mod resolve;
 mod sequence;
@@ -29,11 +31,13 @@ mod tail;
 mod warning;
 mod window;
 mod winograd;
+mod work;
 
 #[cfg(test)]
 mod tests;
 
 pub use buffers::{Places, ROW_BYTES};
+pub use capacity::{Misfit, Room, Whose, fit};
 pub use dense::{DenseWork, GEMM_BLOCK, GEMM_DEPTH, GEMM_STRIPS, GEMM_WORDS, packed_words};
 pub use error::Error;
 pub use group::Stretch;
@@ -47,6 +51,7 @@ pub use op::{
 };
 pub use parameter::{Init, Parameter, Statistic};
 pub use plan::{Mode, Plan, Request, Rules, plan};
+pub use predict::{Placement, Prediction, StagePrediction, Unmeasured, predict};
 pub use recurrent::{Kept, RecurrentStage, RecurrentWork};
 pub use resolve::Layer;
 pub use signal::{Per, Signal};
@@ -55,3 +60,4 @@ pub use tail::{ByClass, Tail};
 pub use warning::Warning;
 pub use window::{TILE, Unfolded, WindowWork};
 pub use winograd::{WINOGRAD_INPUTS, WINOGRAD_OUTPUTS, WINOGRAD_POINTS, Winograd};
+pub use work::StageWork;

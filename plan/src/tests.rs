@@ -394,4 +394,5 @@ mod initials;
 mod memory;
 mod norms;
 mod residuals;
+mod time;
 mod tokens;

@@ -6,6 +6,7 @@ mod document;
 mod error;
 mod offer;
 mod order;
+mod rates;
 mod report;
 mod row;
 #[cfg(test)]

@@ -42,3 +42,4 @@ pub use mistake::{Mistake, Mistakes, Wrong};
 pub use name::is_name;
 pub use parse::{group_positions, init_positions, layer_positions, parse, parse_with};
 pub use render::render;
+pub use training::default_microbatches;

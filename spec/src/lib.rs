@@ -4,6 +4,7 @@
 //! Shape legend, used throughout the workspace: `N` samples, `C` channels, `H` height, `W` width, `F` features.
 #![forbid(unsafe_code)]
 
+pub mod bytes;
 pub mod checkpoint;
 pub mod dataset;
 pub mod digest;
@@ -22,6 +23,7 @@ pub mod offer;
 pub mod pattern;
 pub mod random;
 pub mod rank;
+pub mod rates;
 pub mod recurrent;
 pub mod schedule;
 pub mod shape;

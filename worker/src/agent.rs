@@ -5,19 +5,23 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proto::{Command, RankOrder, RankReport, RankStatus};
 use spec::offer::Offer;
 use spec::rank::{Assignment, Order, Progress, Report};
+use spec::rates::Rates;
 use tokio::sync::mpsc;
 use tokio::time::Interval;
 use tracing::{info, warn};
 
 use crate::client::{Hello, Link, LinkError, Upward};
 
+mod measuring;
 mod process;
 
+use measuring::Measuring;
 use process::{Launcher, RankKey, RankProcess};
 
 /// How a worker behaves.
@@ -87,6 +91,8 @@ struct Agent {
     next_sequence: u64,
     heartbeat: Interval,
     retry: Duration,
+    /// How fast this machine is, once that is known.
+    rates: Option<Arc<Rates>>,
 }
 
 enum Connection {
@@ -112,8 +118,10 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         next_sequence: 1,
         heartbeat: tokio::time::interval(config.heartbeat),
         retry: FIRST_RETRY,
+        rates: None,
         config,
     };
+    let mut measuring = Measuring::start(&agent.config.data_dir);
     let mut connection = Connection::Opening(agent.open(Duration::ZERO));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -125,6 +133,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
                     info!(coordinator = agent.config.coordinator, name = agent.config.name, "connected");
                     agent.retry = FIRST_RETRY;
                     agent.sent = 0;
+                    agent.tell_rates(&link);
                     connection = Connection::Open(link);
                 }
                 Ok(Change::Command(command)) => agent.obey(command),
@@ -137,6 +146,13 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
                     agent.retry = (agent.retry * 2).min(agent.config.longest_retry);
                 }
             },
+            Some(rates) = measuring.measured() => {
+                info!(cores = rates.cores, "measured this machine's rates");
+                agent.rates = Some(Arc::new(rates));
+                if let Connection::Open(link) = &connection {
+                    agent.tell_rates(link);
+                }
+            }
             _ = agent.heartbeat.tick() => {
                 if let Connection::Open(link) = &connection {
                     // A full stream shows that the worker is alive.
@@ -147,6 +163,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         if let Connection::Open(link) = &connection {
             agent.flush(link);
         }
+        measuring.may_go_on(agent.ranks.is_empty());
     }
     agent.leave(connection, &mut rank_events).await;
     Ok(())
@@ -290,6 +307,13 @@ impl Agent {
     fn progress(&mut self, key: RankKey, progress: Progress) {
         if let Some(process) = self.ranks.get_mut(&key) {
             process.progress = progress;
+        }
+    }
+
+    /// Tells how fast this machine is, if that is known. A stream that has no room now breaks soon.
+    fn tell_rates(&self, link: &Link) {
+        if let Some(rates) = &self.rates {
+            link.try_send(Upward::Rates(rates.clone()));
         }
     }
 

@@ -13,4 +13,5 @@ pub mod client;
 pub mod depot;
 pub mod machine;
 pub mod rank;
+pub mod rates;
 pub mod training;

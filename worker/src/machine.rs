@@ -1,7 +1,11 @@
 //! What this machine is: its name, its cores and its memory.
 
+use std::time::Duration;
+
+use plan::{Room, Whose};
 use rustix::system::uname;
 use rustix::thread::sched_getaffinity;
+use rustix::time::{ClockId, clock_gettime};
 use spec::job::Device;
 use spec::offer::Offer;
 
@@ -29,6 +33,27 @@ pub fn host_name() -> String {
     } else {
         fit.to_string()
     }
+}
+
+/// A name for the machine that no other has, the same until it is started anew.
+pub fn identity() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    format!("{} {}", host_name(), boot.trim())
+}
+
+/// A clock that only goes forward.
+pub fn clock() -> Duration {
+    read(ClockId::Monotonic)
+}
+
+/// How long this thread has computed: what else runs on the machine does not count.
+pub fn thread_time() -> Duration {
+    read(ClockId::ThreadCPUTime)
+}
+
+fn read(clock: ClockId) -> Duration {
+    let now = clock_gettime(clock);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }
 
 /// Cores that this process may run on.
@@ -92,6 +117,14 @@ pub fn cpu_offer(threads: u32, workers: u32) -> Offer {
         device_class: engine::device_class(),
         threads,
         memory_bytes: usable_bytes() / 100 * MEMORY_SHARE / u64::from(workers.max(1)),
+    }
+}
+
+/// The memory that one rank of this process can have on this machine.
+pub fn room() -> Room {
+    Room {
+        bytes: cpu_offer(1, 1).memory_bytes,
+        whose: Whose::Machine,
     }
 }
 

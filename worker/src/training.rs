@@ -6,6 +6,7 @@ mod evaluation;
 mod failure;
 mod microbatch;
 mod pace;
+mod profile;
 mod progress;
 mod session;
 mod state;
@@ -14,6 +15,7 @@ mod steps;
 mod tests;
 
 pub use evaluation::{Evaluation, alone, evaluate};
+pub use profile::{Inference, Pace, Profile, StagePace, Subject, profile};
 pub use session::Training;
 pub use state::{Weights, weights};
 pub use steps::Done;

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::measured::Measured;
-use crate::yard::{Yard, finish};
+use crate::yard::Yard;
 use crate::{cargo, scene};
 
 /// Measure the time from submit to the first step of the digits job, on two idle workers of one thread
@@ -38,10 +38,7 @@ pub fn run(arguments: &Arguments, root: &Path) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("no temporary folder can be made")?;
     let scene = scene::rows(root);
     let yard = Yard::start(&binary, folder.path())?;
-    let digits = root.join("data/digits/digits.csv.gz");
-    let mut import = yard.command(&["data", "import", "digits"]);
-    import.arg(digits).args(["--shape", "1x8x8", "--max", "16"]);
-    finish(import)?;
+    yard.import_digits(root)?;
     let mut times = Measured::default();
     for _ in 0..arguments.jobs.max(1) {
         thread::sleep(IDLE);

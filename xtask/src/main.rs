@@ -6,6 +6,7 @@ mod ci;
 mod latency;
 mod layers;
 mod measured;
+mod predict;
 mod scene;
 mod torch;
 mod yard;
@@ -30,6 +31,7 @@ enum Command {
     Ci(ci::Arguments),
     Torch(torch::Arguments),
     Latency(latency::Arguments),
+    Predict(predict::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Ci(arguments) => ci::run(&arguments, &root),
         Command::Torch(arguments) => torch::run(&arguments, &root),
         Command::Latency(arguments) => latency::run(&arguments, &root),
+        Command::Predict(arguments) => predict::run(&arguments, &root),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `trainyard up` as a process that chores measure and compare with.
+//! A coordinator and two workers as real processes, for measurements.
 
 use std::io::Read;
 use std::path::Path;
@@ -13,6 +13,16 @@ use serde_json::Value;
 /// How long workers may take to join.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Runs a command to its end; what it prints.
+///
+/// # Errors
+/// It ends with another status than 0.
+pub fn finish(mut command: Command) -> anyhow::Result<String> {
+    let output = command.stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "{command:?}: {}", output.status);
+    String::from_utf8(output.stdout).context("its stdout is not UTF-8")
+}
+
 /// `trainyard up` with two workers on a free port. Dropping it ends all.
 pub struct Yard<'a> {
     binary: &'a Path,
@@ -21,10 +31,10 @@ pub struct Yard<'a> {
 }
 
 impl<'a> Yard<'a> {
-    /// Starts it, and waits until both workers have joined.
+    /// Starts it.
     ///
     /// # Errors
-    /// It does not start, or no worker joins in time.
+    /// It does not start, or the workers do not join.
     pub fn start(binary: &'a Path, folder: &Path) -> anyhow::Result<Self> {
         let mut up = Command::new(binary);
         up.args(["--json", "--log", "warn", "up", "--workers", "2"]);
@@ -63,7 +73,7 @@ impl<'a> Yard<'a> {
         Ok(yard)
     }
 
-    /// A command that talks to it, and prints JSON.
+    /// A command that talks to it and prints JSON.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(self.binary);
         command
@@ -74,20 +84,23 @@ impl<'a> Yard<'a> {
     }
 }
 
+impl Yard<'_> {
+    /// Imports the digits of the repository.
+    ///
+    /// # Errors
+    /// They are refused.
+    pub fn import_digits(&self, root: &Path) -> anyhow::Result<()> {
+        let mut import = self.command(&["data", "import", "digits"]);
+        import.arg(root.join("data/digits/digits.csv.gz"));
+        import.args(["--shape", "1x8x8", "--max", "16"]);
+        finish(import).map(drop)
+    }
+}
+
 impl Drop for Yard<'_> {
     fn drop(&mut self) {
         // It has not been waited for, so its id is still its own.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
     }
-}
-
-/// Runs a command to its end; what it prints.
-///
-/// # Errors
-/// It cannot be started, fails, or prints what is no text.
-pub fn finish(mut command: Command) -> anyhow::Result<String> {
-    let output = command.stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "{command:?}: {}", output.status);
-    String::from_utf8(output.stdout).context("its stdout is not UTF-8")
 }

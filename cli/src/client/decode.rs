@@ -4,7 +4,7 @@ use proto::v1;
 use spec::CheckpointManifest;
 
 use crate::stop::Stop;
-use crate::views::{Checkpoint, Dataset, Job, Occurrence};
+use crate::views::{Checkpoint, Dataset, Job, Occurrence, Worker};
 
 /// A job.
 pub fn job(job: v1::Job) -> Job {
@@ -59,5 +59,25 @@ pub fn checkpoint(checkpoint: v1::Checkpoint) -> Result<Checkpoint, Stop> {
         digest: manifest.digest(),
         saved_unix_ms: checkpoint.saved_unix_ms,
         manifest,
+    })
+}
+
+/// A worker.
+///
+/// # Errors
+/// Rates that are none.
+pub fn worker(worker: v1::Worker) -> Result<Worker, Stop> {
+    let rates = worker.rates.map(TryInto::try_into).transpose();
+    Ok(Worker {
+        id: worker.id,
+        name: worker.name,
+        state: worker.state,
+        device_class: worker.device_class,
+        threads: worker.threads,
+        free_threads: worker.free_threads,
+        memory_bytes: worker.memory_bytes,
+        free_memory_bytes: worker.free_memory_bytes,
+        ranks: worker.ranks,
+        rates: rates.map_err(|error: proto::Error| Stop::failed(error))?,
     })
 }

@@ -4,11 +4,12 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use worker::{cgroup, machine};
+use spec::rates::{Kernel, Rates};
+use worker::{cgroup, machine, rates};
 
 use crate::arguments;
 use crate::client::Client;
-use crate::stop::Stop;
+use crate::stop::{Code, Stop};
 use crate::view::{Details, Format, bytes};
 
 mod libraries;
@@ -38,6 +39,8 @@ struct Machine {
     coordinator: Coordinator,
     gpus: Vec<String>,
     libraries: Vec<Library>,
+    /// Measured now.
+    rates: Rates,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,7 +69,7 @@ struct Coordinator {
 /// Looks and prints. What is missing is no failure.
 ///
 /// # Errors
-/// None but an output that cannot be written.
+/// Rates that cannot be measured: no memory, no threads or no loopback.
 pub async fn run(options: &arguments::Doctor, url: &str, format: Format) -> Result<(), Stop> {
     let processor = processor::processor();
     let limits = cgroup::limits();
@@ -91,9 +94,19 @@ pub async fn run(options: &arguments::Doctor, url: &str, format: Format) -> Resu
         coordinator: coordinator(url).await,
         gpus: libraries::gpus(),
         libraries: libraries::libraries(),
+        rates: measured().await?,
     };
     format.details(&machine);
     Ok(())
+}
+
+/// How fast this machine is.
+async fn measured() -> Result<Rates, Stop> {
+    let measured = tokio::task::spawn_blocking(|| rates::measure(&|| true)).await;
+    let rates = measured
+        .map_err(Stop::failed)?
+        .map_err(|failure| Stop::of(failure, Code::Failed))?;
+    rates.ok_or_else(|| Stop::failed("the measurement was stopped"))
 }
 
 /// The free space where a folder is, or where its nearest parent is.
@@ -192,7 +205,46 @@ impl Details for Machine {
             ("coordinator", self.coordinator.said()),
             ("gpus", gpus),
             ("libraries", libraries.join("\n")),
+            ("rates", self.rates_said()),
         ]
+    }
+}
+
+impl Machine {
+    /// The rates that people know: what one thread computes, moves and waits for.
+    fn rates_said(&self) -> String {
+        let rates = &self.rates;
+        let per_s = |seconds: f64| if seconds > 0.0 { 1e-9 / seconds } else { 0.0 };
+        let flops = |kernel: Kernel| {
+            let rate = rates.kernels.get(&kernel).copied().unwrap_or_default();
+            format!("{}: {:.0} GFLOP/s", kernel.word(), per_s(rate.flop_s))
+        };
+        let kernels = [
+            Kernel::LinearForward,
+            Kernel::LinearBackward,
+            Kernel::ConvForward,
+            Kernel::ConvBackward,
+        ];
+        let mut lines: Vec<String> = kernels.map(flops).to_vec();
+        lines.push(format!("memory: {:.1} GB/s", per_s(rates.far_byte_s)));
+        lines.push(format!(
+            "fold over loopback: {:.0} us, {:.1} GB/s",
+            1e6 * rates.fold_s,
+            per_s(rates.fold_byte_s)
+        ));
+        lines.push(format!(
+            "a further thread adds {:.0} %",
+            100.0 * rates.thread_gain
+        ));
+        lines.push(format!(
+            "beside busy cores {:.2} x as long",
+            rates.crowding.max(1.0)
+        ));
+        lines.push(format!(
+            "a step takes {:.0} us beside kernels",
+            1e6 * rates.step_s
+        ));
+        lines.join("\n")
     }
 }
 

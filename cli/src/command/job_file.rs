@@ -75,25 +75,45 @@ impl JobFile {
 
     /// A plan's refusal, with the place of the layer or rule that it is about.
     pub fn refuse_plan(&self, error: &plan::Error) -> Stop {
-        let of_list = |list: &str, number: Option<usize>, positions: fn(&str) -> Vec<_>| {
-            let in_file = !self.overridden.iter().any(|key| key.starts_with(list));
-            number
-                .filter(|_| in_file)
-                .and_then(|number| positions(&self.text).get(number).copied())
-        };
         let place = match error.rule() {
             Some((list @ "training.groups", number)) => {
-                of_list(list, Some(number), spec::job_file::group_positions)
+                self.position(list, Some(number), spec::job_file::group_positions)
             }
-            Some((list, number)) => of_list(list, Some(number), spec::job_file::init_positions),
-            None => of_list("model", error.layer(), spec::job_file::layer_positions),
+            Some((list, number)) => {
+                self.position(list, Some(number), spec::job_file::init_positions)
+            }
+            None => self.position("model", error.layer(), spec::job_file::layer_positions),
         };
+        self.refuse_at(place, error)
+    }
+
+    /// The refusal of a job that is too large, with the place of the layer that stores most.
+    pub fn refuse_misfit(&self, misfit: &plan::Misfit) -> Stop {
+        let layer = Some(misfit.layer.0);
+        let place = self.position("model", layer, spec::job_file::layer_positions);
+        self.refuse_at(place, misfit)
+    }
+
+    /// The place of an entry of a list, unless the list is not the file's.
+    fn position(
+        &self,
+        list: &str,
+        number: Option<usize>,
+        positions: fn(&str) -> Vec<(usize, usize)>,
+    ) -> Option<(usize, usize)> {
+        let in_file = !self.overridden.iter().any(|key| key.starts_with(list));
+        number
+            .filter(|_| in_file)
+            .and_then(|number| positions(&self.text).get(number).copied())
+    }
+
+    fn refuse_at(&self, place: Option<(usize, usize)>, reason: &dyn fmt::Display) -> Stop {
         match place {
             Some((line, column)) => Stop::refused(format!(
-                "the job is refused\n{}:{line}:{column}: {error}",
+                "the job is refused\n{}:{line}:{column}: {reason}",
                 self.name
             )),
-            None => self.refuse(error),
+            None => self.refuse(reason),
         }
     }
 
@@ -101,6 +121,7 @@ impl JobFile {
     pub fn refuse_admission(&self, error: &coordinator::Error) -> Stop {
         match error {
             coordinator::Error::Plan(error) => self.refuse_plan(error),
+            coordinator::Error::TooLarge(misfit) => self.refuse_misfit(misfit),
             other => self.refuse(other),
         }
     }

@@ -1,6 +1,8 @@
 //! `trainyard plan`
 
-use coordinator::admission::admit;
+use coordinator::admission::{self, Admitted, Capacity, admit};
+use plan::{Plan, Room, Whose};
+use spec::bytes::Bytes;
 use spec::checkpoint::DataFacts;
 use spec::job::SplitRef;
 use worker::client::Remote;
@@ -12,8 +14,10 @@ use crate::client::Client;
 use crate::local;
 use crate::stop::{Code, Stop};
 use crate::view::{Format, print, tell};
+use crate::views::Worker;
 
 mod table;
+mod time;
 
 use table::Shown;
 
@@ -23,33 +27,22 @@ use table::Shown;
 /// A job that is refused, or data that is not known.
 pub fn run(options: &arguments::Plan, url: &str, format: Format) -> Result<(), Stop> {
     let file = JobFile::read(&options.job, &options.set)?;
-    let (plan, steps) = match (&options.input, options.classes, &options.data_dir) {
-        (Some(shape), Some(classes), _) => {
-            let classes = (0..classes).map(|class| class.to_string()).collect();
-            let facts = DataFacts {
-                shape: shape.clone(),
-                classes,
-                tokens: None,
-            };
-            let plan =
-                plan::for_job(&file.job, &facts, &[]).map_err(|error| file.refuse_plan(&error))?;
-            (plan, None)
-        }
-        (_, _, Some(data_dir)) => {
-            let ledger = local::open(data_dir)?;
-            let lookup = |reference: &SplitRef| {
-                ledger
-                    .dataset(&reference.dataset, reference.digest.as_ref())
-                    .map(|dataset| dataset.manifest)
-            };
-            let admitted =
-                admit(lookup, file.job.clone()).map_err(|error| file.refuse_admission(&error))?;
-            (admitted.plan, Some(admitted.steps))
-        }
-        _ => {
-            let admitted = admit_remote(&file, url)?;
-            (admitted.plan, Some(admitted.steps))
-        }
+    let room = options.memory.map(|Bytes(bytes)| Room {
+        bytes,
+        whose: Whose::Flag,
+    });
+    let Resolved {
+        plan,
+        steps,
+        workers,
+    } = resolve(&file, &options.shapes, room, url)?;
+    let told = match workers {
+        Some(workers) => time::by_workers(&file.job, &plan, &workers),
+        None => time::by_this_machine(&file.job, &plan)?,
+    };
+    let (prediction, unpredicted) = match told {
+        Ok(told) => (Some(told), None),
+        Err(reason) => (None, Some(reason)),
     };
     let batch_size = file.job.training.batch_size;
     let ranks = file.job.resources.ranks;
@@ -62,6 +55,8 @@ pub fn run(options: &arguments::Plan, url: &str, format: Format) -> Result<(), S
         // Each rank sends the slices of its sums to their owners and its own folded slice to all.
         bytes_reduced_per_step: 2 * plan.record_bytes * u64::from(ranks - 1),
         warnings: plan.warnings().iter().map(ToString::to_string).collect(),
+        prediction,
+        unpredicted,
         plan: &plan,
     };
     match format {
@@ -76,11 +71,79 @@ pub fn run(options: &arguments::Plan, url: &str, format: Format) -> Result<(), S
     Ok(())
 }
 
-/// Admits a job with what the coordinator knows of its data.
+/// A job's plan, and its steps where the data is known.
+pub struct Resolved {
+    pub plan: Plan,
+    pub steps: Option<u64>,
+    /// Those of the coordinator, where it was asked.
+    pub workers: Option<Vec<Worker>>,
+}
+
+/// Plans a job on the shapes of a person, of a data directory, or else of the coordinator. It must fit into `room`, or else
+/// where the coordinator is asked into the memory of the workers.
+///
+/// # Errors
+/// A job that is refused, or data that is not known.
+pub fn resolve(
+    file: &JobFile,
+    shapes: &arguments::Shapes,
+    room: Option<Room>,
+    url: &str,
+) -> Result<Resolved, Stop> {
+    let (admitted, workers) = match (&shapes.input, shapes.classes, &shapes.data_dir) {
+        (Some(shape), Some(classes), _) => {
+            let classes = (0..classes).map(|class| class.to_string()).collect();
+            let facts = DataFacts {
+                shape: shape.clone(),
+                classes,
+                tokens: None,
+            };
+            let of = |job: &spec::Job| plan::for_job(job, &facts, &[]);
+            let plan = of(&file.job).map_err(|error| file.refuse_plan(&error))?;
+            if let Some(room) = room {
+                let memory = |job: &spec::Job| Some(of(job).ok()?.memory.total);
+                plan::fit(&file.job, &plan, room, memory)
+                    .map_err(|misfit| file.refuse_misfit(&misfit))?;
+            }
+            return Ok(Resolved {
+                plan,
+                steps: None,
+                workers: None,
+            });
+        }
+        (_, _, Some(data_dir)) => {
+            let ledger = local::open(data_dir)?;
+            let lookup = |reference: &SplitRef| {
+                ledger
+                    .dataset(&reference.dataset, reference.digest.as_ref())
+                    .map(|dataset| dataset.manifest)
+            };
+            let admitted = admit(lookup, file.job.clone(), room)
+                .map_err(|error| file.refuse_admission(&error))?;
+            (admitted, None)
+        }
+        _ => {
+            let (admitted, workers) = admit_remote(file, url, room)?;
+            (admitted, Some(workers))
+        }
+    };
+    Ok(Resolved {
+        plan: admitted.plan,
+        steps: Some(admitted.steps),
+        workers,
+    })
+}
+
+/// Admits a job with what the coordinator knows of its data, and tells its workers; it must fit into `room`, or else into
+/// the memory of the workers.
 ///
 /// # Errors
 /// A job that is refused, or no coordinator.
-pub fn admit_remote(file: &JobFile, url: &str) -> Result<coordinator::admission::Admitted, Stop> {
+pub fn admit_remote(
+    file: &JobFile,
+    url: &str,
+    room: Option<Room>,
+) -> Result<(Admitted, Vec<Worker>), Stop> {
     enum Refusal {
         Admission(coordinator::Error),
         Lookup(Stop),
@@ -94,21 +157,37 @@ pub fn admit_remote(file: &JobFile, url: &str) -> Result<coordinator::admission:
         .enable_all()
         .build()
         .map_err(Stop::failed)?;
-    talker.block_on(Client::connect(url)).map_err(|stop| match stop.code {
+    let client = talker.block_on(Client::connect(url)).map_err(|stop| match stop.code {
         Code::Unreachable => Stop {
             message: format!("{}; without one, `trainyard plan` takes --data-dir DIR or --input 1x28x28 --classes 10", stop.message),
             ..stop
         },
         _ => stop,
     })?;
+    let workers = talker.block_on(client.list_workers())?;
+    let room = room.or_else(|| room_of(&workers, &file.job));
     let depot = Remote::new(url).map_err(|failure| Stop::refused(failure.message))?;
     let lookup = |reference: &SplitRef| {
         depot
             .dataset(reference)
             .map_err(|failure| Refusal::Lookup(file.refuse(&failure.message)))
     };
-    admit(lookup, file.job.clone()).map_err(|refusal| match refusal {
+    let admitted = admit(lookup, file.job.clone(), room).map_err(|refusal| match refusal {
         Refusal::Admission(error) => file.refuse_admission(&error),
         Refusal::Lookup(stop) => stop,
-    })
+    })?;
+    Ok((admitted, workers))
+}
+
+/// The memory that the workers who are there have for a rank of a job.
+fn room_of(workers: &[Worker], job: &spec::Job) -> Option<Room> {
+    let connected = workers.iter().filter(|worker| worker.state == "connected");
+    let capacities: Vec<Capacity<'_>> = connected
+        .map(|worker| Capacity {
+            device_class: &worker.device_class,
+            threads: worker.threads,
+            memory_bytes: worker.memory_bytes,
+        })
+        .collect();
+    admission::room(&capacities, job.resources.ranks, job.resources.threads)
 }

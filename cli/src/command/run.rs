@@ -9,6 +9,7 @@ use spec::rank::{Failure, FailureKind, Report};
 use spec::{AttemptId, JobId, MetricRow};
 use worker::client::Remote;
 use worker::depot::Depot;
+use worker::machine;
 use worker::training::{Done, Training, alone};
 
 use super::job_file::JobFile;
@@ -42,7 +43,7 @@ pub fn run(options: &Run, url: &str, format: Format) -> Result<(), Stop> {
         talker.block_on(Client::connect(url)).is_ok()
     };
     if answers {
-        let Admitted { job, steps, .. } = admit_remote(&file, url)?;
+        let (Admitted { job, steps, .. }, _) = admit_remote(&file, url, Some(machine::room()))?;
         let depot = Remote::new(url).map_err(|failure| Stop::refused(failure.message))?;
         tell(&format!(
             "data from the coordinator at {url}; rows and checkpoints of this run are not kept"
@@ -69,8 +70,8 @@ pub fn run(options: &Run, url: &str, format: Format) -> Result<(), Stop> {
             .dataset(&reference.dataset, reference.digest.as_ref())
             .map(|dataset| dataset.manifest)
     };
-    let admitted =
-        admit(lookup, file.job.clone()).map_err(|error| file.refuse_admission(&error))?;
+    let admitted = admit(lookup, file.job.clone(), Some(machine::room()))
+        .map_err(|error| file.refuse_admission(&error))?;
     let (job, steps) = (admitted.job.clone(), admitted.steps);
     let mut session = Session::begin(ledger.clone(), admitted)?;
     let attempt = session.attempt();

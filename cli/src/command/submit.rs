@@ -34,7 +34,7 @@ pub async fn run(url: &str, options: &Submit, format: Format) -> Result<(), Stop
 /// A refusal with its place in the job file: the same admission again, here, where the file is.
 async fn placed(file: JobFile, url: &str, stop: Stop) -> Result<Stop, Stop> {
     let url = url.to_string();
-    let placed = move || match admit_remote(&file, &url) {
+    let placed = move || match admit_remote(&file, &url, None) {
         Err(placed) if placed.code == Code::Refused => placed,
         Ok(_) | Err(_) => file.refuse(&stop.message),
     };

@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Service, refused};
-use crate::admission::admit;
+use crate::admission::{Capacity, admit, room};
 use crate::driver::Command;
 use crate::error::Error;
 use crate::ledger::{Ledger, SubmittedJob};
@@ -31,13 +31,24 @@ impl Jobs for Service {
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::Job>, Status> {
         let job = proto::decode_job(&request.into_inner().job_toml).map_err(refused)?;
+        let workers = self.driver.workers.borrow().clone();
         let admitted = self.with_ledger(move |ledger| {
+            let connected = workers.iter().filter(|worker| worker.connected);
+            let capacities: Vec<Capacity<'_>> = connected
+                .map(|worker| Capacity {
+                    device_class: &worker.device_class,
+                    threads: worker.threads,
+                    memory_bytes: worker.memory_bytes,
+                })
+                .collect();
+            let resources = job.resources;
+            let room = room(&capacities, resources.ranks, resources.threads);
             let lookup = |reference: &SplitRef| {
                 ledger
                     .dataset(&reference.dataset, reference.digest.as_ref())
                     .map(|dataset| dataset.manifest)
             };
-            admit(lookup, job)
+            admit(lookup, job, room)
         });
         let admitted = Box::new(admitted.await?);
         let asked = self

@@ -101,6 +101,7 @@ impl Workers for Service {
                     .iter()
                     .map(|(attempt, rank)| format!("{attempt}/{rank}"))
                     .collect(),
+                rates: worker.rates.as_deref().map(Into::into),
             })
             .collect();
         Ok(Response::new(v1::ListWorkersReply { workers }))
@@ -120,6 +121,10 @@ async fn listen(
                 seat,
                 Box::new(RankReport::try_from(report).map_err(refused)?),
             ),
+            Some(Message::Rates(rates)) => {
+                let rates = rates.try_into().map_err(refused)?;
+                Command::Measured(seat, Box::new(rates))
+            }
             Some(Message::Goodbye(_)) => return Ok(true),
             Some(Message::Hello(_)) | None => {
                 return Err(refused("a message that has no place here"));

@@ -29,12 +29,15 @@ impl<T: Float> Engine<T> {
         mut stop: impl FnMut(&dyn Backend, &Views, &Stage) -> bool,
     ) {
         let (values, tokens) = apart(given);
+        self.clock.start();
         let input = self.views.words(self.views.plan.places.input, values.len());
         self.device
             .bytes_mut(input)
             .copy_from_slice(bytemuck::cast_slice(values));
         let (device, views, packing) = (&mut *self.device, &self.views, &self.packing);
-        for stage in &views.plan.stages {
+        let clock = &mut self.clock;
+        clock.note(|times| &mut times.input);
+        for (index, stage) in views.plan.stages.iter().enumerate() {
             let samples = extent.of(stage.input_steps);
             match &stage.kind {
                 StageKind::Window(window) => {
@@ -74,6 +77,7 @@ impl<T: Float> Engine<T> {
                 StageKind::Fork => {}
                 StageKind::Add => residual::add(device, views, stage, samples),
             }
+            clock.note(|times| &mut times.forward[index]);
             if stop(&*device, views, stage) {
                 return;
             }
@@ -85,7 +89,9 @@ impl<T: Float> Engine<T> {
         let (_, tokens) = apart(&batch.samples);
         let (device, views, packing) = (&mut *self.device, &self.views, &self.packing);
         let slot = views.plan.places.slots[slot];
-        for stage in (views.plan.stages.iter().rev()).filter(|stage| stage.backward) {
+        let clock = &mut self.clock;
+        let stages = views.plan.stages.iter().enumerate().rev();
+        for (index, stage) in stages.filter(|(_, stage)| stage.backward) {
             let samples = extent.of(stage.input_steps);
             match &stage.kind {
                 StageKind::Window(window) => {
@@ -127,6 +133,7 @@ impl<T: Float> Engine<T> {
                 StageKind::Fork => residual::fork_backward(device, views, stage, samples),
                 StageKind::Add => residual::add_backward(device, views, stage, samples),
             }
+            clock.note(|times| &mut times.backward[index]);
         }
     }
 }

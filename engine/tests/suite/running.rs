@@ -1,6 +1,9 @@
 //! Running statistics: moved by apply alone, once a step, by the count-weighted mean over microbatches.
 
-use engine::{Batch, Engine, Samples};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use engine::{Batch, Engine, Samples, Synthetic};
 
 use crate::networks::{Network, batch_norm, classes, step};
 
@@ -93,4 +96,26 @@ fn a_microbatch_of_one_value_per_channel_gives_the_bias_and_no_gradient_of_its_i
     assert!(result.loss.is_some());
     assert_eq!(result.loss, again.loss);
     assert_eq!(engine.running_statistics()[3..], [1.0; 3]);
+}
+
+#[test]
+fn stages_are_timed_where_that_is_asked_for_and_to_the_same_bits() {
+    let network = Network::new(&[3], 2, 4, vec![batch_norm(), classes()]);
+    let mut engine = network.engine::<f32>();
+    engine.initialize(1);
+    let made_up = Synthetic::new(engine.plan(), 4);
+    engine.train(&made_up.batch(), 0).unwrap();
+    assert_eq!(engine.stage_times(), None);
+    let untimed = engine.slot_bytes(0).to_vec();
+
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    engine.time_stages(|| START.elapsed());
+    let times = engine.train(&made_up.batch(), 0).unwrap();
+    assert_eq!(engine.slot_bytes(0), untimed);
+    let stages = engine.stage_times().expect("they are timed").clone();
+    assert_eq!((stages.forward.len(), stages.backward.len()), (2, 2));
+    let forward: Duration = stages.forward.iter().sum();
+    let backward: Duration = stages.backward.iter().sum();
+    assert!(!backward.is_zero() && backward <= times.backward);
+    assert!(!forward.is_zero() && stages.input + forward + stages.loss <= times.forward);
 }

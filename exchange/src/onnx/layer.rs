@@ -107,6 +107,8 @@ pub fn add(graph: &mut Builder<'_>, layer: &Layer, x: &str) -> String {
             let other = graph.join();
             graph.node(&out(path), "Add", &[x, &other], Vec::new())
         }
+        // In use nothing is dropped.
+        Op::Dropout(_) => x.to_string(),
         Op::Flatten => graph.node(&out(path), "Flatten", &[x], vec![int("axis", 1)]),
     }
 }

@@ -164,8 +164,9 @@ fn microbatches(section: &Section<'_>, batch_size: Option<u32>, found: &mut Foun
     Some(microbatches)
 }
 
-/// 8, halved while a microbatch has fewer than 8 samples, at least 1.
-fn default_microbatches(batch_size: u32) -> u32 {
+/// The microbatches of a job file that does not say how many: 8, halved while a microbatch has fewer than 8 samples, at
+/// least 1.
+pub fn default_microbatches(batch_size: u32) -> u32 {
     [8, 4, 2]
         .into_iter()
         .find(|microbatches| batch_size.div_ceil(*microbatches) >= 8)

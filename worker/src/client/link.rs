@@ -1,5 +1,6 @@
 //! The agent's stream to the coordinator.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::v1;
@@ -7,6 +8,7 @@ use proto::v1::worker_message::Message;
 use proto::v1::workers_client::WorkersClient;
 use proto::{Command, RankReport, RankStatus};
 use spec::offer::Offer;
+use spec::rates::Rates;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -31,6 +33,7 @@ pub(crate) struct Hello {
 pub(crate) enum Upward {
     Heartbeat,
     Report(RankReport),
+    Rates(Arc<Rates>),
     Goodbye,
 }
 
@@ -118,6 +121,7 @@ fn encode(upward: Upward) -> v1::WorkerMessage {
     let message = match upward {
         Upward::Heartbeat => Message::Heartbeat(v1::Heartbeat {}),
         Upward::Report(report) => Message::Report(report.into()),
+        Upward::Rates(rates) => Message::Rates(rates.as_ref().into()),
         Upward::Goodbye => Message::Goodbye(v1::Goodbye {}),
     };
     v1::WorkerMessage {

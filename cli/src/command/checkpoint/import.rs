@@ -32,7 +32,7 @@ pub async fn run(
     let kept = tokio::task::spawn_blocking(move || {
         let file = JobFile::read(&options.job, &options.set)?;
         let bytes = read(&options.file)?;
-        let admitted = admit_remote(&file, &url)?;
+        let (admitted, _) = admit_remote(&file, &url, None)?;
         let imported = exchange::import(&bytes, &admitted.plan).map_err(|error| {
             Stop::refused(format!("cannot import {}: {error}", options.file.display()))
         })?;

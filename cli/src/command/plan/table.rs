@@ -3,7 +3,8 @@
 use plan::Plan;
 use serde::Serialize;
 
-use crate::view::{bytes, count, table};
+use super::time::Told;
+use crate::view::{bytes, count, duration, table};
 
 /// A plan as it is printed.
 #[derive(Serialize)]
@@ -17,6 +18,11 @@ pub struct Shown<'a> {
     pub bytes_reduced_per_step: u64,
     /// What a person may not want.
     pub warnings: Vec<String>,
+    /// How long a step will take.
+    pub prediction: Option<Told>,
+    /// Why that is not told.
+    #[serde(skip)]
+    pub unpredicted: Option<String>,
     #[serde(flatten)]
     pub plan: &'a Plan,
 }
@@ -32,6 +38,7 @@ impl Shown<'_> {
             "FORWARD FLOP",
             "BACKWARD FLOP",
             "MEMORY",
+            "MS",
         ];
         let mut text = table(&header, &self.rows());
         text.push('\n');
@@ -52,13 +59,14 @@ impl Shown<'_> {
             blank(),
             blank(),
             bytes(4 * (plan.input.values() * plan.microbatch) as u64),
+            blank(),
         ];
-        let layers = plan.layers.iter().map(|layer| {
+        let layers = plan.layers.iter().enumerate().map(|(index, layer)| {
             let word = match layer.kind {
                 // Where the branches begin there is nothing but a heading.
                 plan::Op::Fork | plan::Op::Shortcut => {
                     let mut row = vec![indented(&layer.path), layer.word.to_string()];
-                    row.resize_with(7, blank);
+                    row.resize_with(8, blank);
                     return row;
                 }
                 plan::Op::Add => "sum",
@@ -72,9 +80,48 @@ impl Shown<'_> {
                 count(layer.flops_forward),
                 count(layer.flops_backward),
                 bytes(layer.memory_bytes),
+                self.milliseconds(index),
             ]
         });
         [input].into_iter().chain(layers).collect()
+    }
+
+    /// The time of a microbatch in the stage that begins with a layer.
+    fn milliseconds(&self, layer: usize) -> String {
+        let stages = self.plan.stages.iter();
+        let stage = stages.clone().position(|stage| stage.layers.start == layer);
+        let told = self.prediction.as_ref().zip(stage);
+        told.map_or_else(String::new, |(told, stage)| {
+            let stage = &told.prediction.stages[stage];
+            format!("{:.3}", stage.forward_ms + stage.backward_ms)
+        })
+    }
+
+    /// How long a step and the job take.
+    fn time(&self) -> String {
+        let Some(Told {
+            rates_of,
+            prediction,
+        }) = &self.prediction
+        else {
+            let reason = self.unpredicted.as_deref().unwrap_or_default();
+            return format!("- ({reason})");
+        };
+        let whole = self.steps.map(|steps| {
+            let whole = prediction.step_ms * steps as f64;
+            format!("; all steps {}", duration(whole as u64))
+        });
+        format!(
+            "{:.2} ms: forward {:.2}, backward {:.2}, sums {:.2}, update {:.2}, other {:.2}; {:.0} samples/s{}, by the rates of {rates_of}",
+            prediction.step_ms,
+            prediction.forward_ms,
+            prediction.backward_ms,
+            prediction.reduce_ms,
+            prediction.update_ms,
+            prediction.other_ms,
+            prediction.samples_per_s,
+            whole.unwrap_or_default()
+        )
     }
 
     fn totals(&self) -> Vec<(&'static str, String)> {
@@ -125,6 +172,7 @@ impl Shown<'_> {
                 ),
             ),
             ("FLOP a step", count(self.flops_per_step)),
+            ("time a step", self.time()),
             (
                 "memory a rank",
                 format!("{}: {}", bytes(plan.memory.total), shares.join(", ")),
