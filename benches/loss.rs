@@ -32,6 +32,7 @@ fn main() {
     let head = LayerKind::Linear(Linear {
         units: Size::Classes,
         bias: false,
+        tied: None,
     });
     let optimizer = Optimizer::Sgd {
         lr: 0.1,
@@ -46,7 +47,8 @@ fn main() {
                 kind: head,
             }],
         },
-        input: Shape::new(vec![1]).expect("a shape"),
+        input: Shape::new(vec![1]).expect("a shape").into(),
+        per: plan::Per::Sample,
         classes: CLASSES,
         microbatch: ROWS,
         microbatches: 1,
