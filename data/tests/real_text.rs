@@ -51,8 +51,8 @@ fn shared(split: &str, path: &str) -> Option<Source> {
 }
 
 fn tokenizer(memory: &Memory, manifest: &DatasetManifest) -> Tokenizer {
-    let tokens = manifest.tokens.unwrap();
-    Tokenizer::decode(&memory.chunk(&tokens.tokenizer).unwrap()).unwrap()
+    let tokens = manifest.tokens.expect("a dataset of tokens");
+    Tokenizer::decode(&memory.chunk(&tokens.tokenizer).expect("a chunk")).expect("a tokenizer")
 }
 
 #[test]
