@@ -6,26 +6,48 @@
 use std::io::BufRead;
 use std::time::Instant;
 
-use engine::{Batch, Engine};
-use plan::{Mode, Per, Plan, Request, Rules, plan};
+use engine::{Batch, Engine, Samples};
+use plan::{Mode, Per, Plan, Request, Rules, Signal, plan};
 use safetensors::SafeTensors;
 use serde_json::json;
 use spec::{Job, Shape};
 
-const USAGE: &str = "usage: side_by_side JOB.toml CxHxW CLASSES FILE.safetensors THREADS MICROBATCHES; run by cargo xtask \
+const USAGE: &str = "usage: side_by_side JOB.toml CxHxW|Ttokens CLASSES FILE.safetensors THREADS MICROBATCHES; run by cargo xtask \
                      torch";
 
-/// A batch's samples and their labels.
-type Labelled = (Vec<f32>, Vec<u32>);
+/// A microbatch: values, or tokens with the lengths of their sequences, and targets.
+struct Part {
+    values: Vec<f32>,
+    tokens: Vec<u32>,
+    lengths: Vec<u32>,
+    labels: Vec<u32>,
+}
+
+impl Part {
+    fn batch(&self) -> Batch<'_, f32> {
+        let tokens = Batch {
+            samples: Samples::Tokens {
+                ids: &self.tokens,
+                lengths: &self.lengths,
+            },
+            ..Batch::classified(&[], &self.labels)
+        };
+        match self.lengths.is_empty() {
+            true => Batch::classified(&self.values, &self.labels),
+            false => tokens,
+        }
+    }
+}
 
 /// What the comparison runs on.
 struct Bench {
     engine: Engine<f32>,
     initial: Vec<f32>,
-    batches: Vec<Labelled>,
+    /// Each batch in microbatches.
+    batches: Vec<Vec<Part>>,
     lr: f64,
-    /// Samples of a microbatch.
-    microbatch: usize,
+    /// Samples of a batch.
+    samples: usize,
     /// Bytes that the process had in memory before the engine.
     before: u64,
 }
@@ -49,7 +71,7 @@ fn main() {
     let job = spec::job_file::parse_with(&text, &set).expect("a job");
     let mut bench = Bench::new(
         &job,
-        input.parse().expect("a shape"),
+        input,
         classes.parse().expect("a number of classes"),
         threads.parse().expect("a number of threads"),
         file,
@@ -63,12 +85,21 @@ fn main() {
 }
 
 impl Bench {
-    fn new(job: &Job, input: Shape, classes: usize, threads: usize, file: &str) -> Bench {
+    fn new(job: &Job, input: &str, classes: usize, threads: usize, file: &str) -> Bench {
+        let steps = input.strip_suffix("tokens");
+        let steps: Option<usize> = steps.map(|steps| steps.parse().expect("a number of tokens"));
+        let (input, per) = match steps {
+            Some(steps) => (Signal::tokens(classes, steps), Per::Step),
+            None => {
+                let shape: Shape = input.parse().expect("a shape");
+                (shape.into(), Per::Sample)
+            }
+        };
         let request = Request {
             model: &job.model,
-            input: input.into(),
+            input,
             classes,
-            per: Per::Sample,
+            per,
             microbatch: job.microbatch_size(),
             microbatches: job.training.microbatches,
             objective: (&job.training).into(),
@@ -79,7 +110,7 @@ impl Bench {
             host_bytes: 0,
         };
         let plan = plan(&request).expect("a model that fits its data");
-        let (initial, batches) = read(&plan, file);
+        let (initial, batches) = read(&plan, file, steps);
         forget_peak();
         let before = resident("VmRSS");
         Bench {
@@ -87,7 +118,7 @@ impl Bench {
             initial,
             batches,
             lr: job.training.optimizer.lr(),
-            microbatch: job.microbatch_size(),
+            samples: job.training.batch_size as usize,
             before,
         }
     }
@@ -101,14 +132,12 @@ impl Bench {
 
     /// A step as a rank of a gang of one takes it, the digest of the parameters included; the loss before it.
     fn step(&mut self, number: usize) -> f64 {
-        let (x, labels) = &self.batches[number % self.batches.len()];
-        let values = x.len() / labels.len();
-        let parts = x.chunks(self.microbatch * values);
+        let parts = &self.batches[number % self.batches.len()];
         // As many sums are held as the number of microbatches done has ones.
         let mut held = 0;
-        for (done, (x, labels)) in (1u32..).zip(parts.zip(labels.chunks(self.microbatch))) {
+        for (done, part) in (1u32..).zip(parts) {
             self.engine
-                .train(&Batch::classified(x, labels), held)
+                .train(&part.batch(), held)
                 .expect("a batch that fits");
             for _ in 0..done.trailing_zeros() {
                 self.engine.add(held - 1, held);
@@ -132,23 +161,18 @@ impl Bench {
             .map(|number| self.step(number))
             .collect();
         let memory = resident("VmHWM").saturating_sub(self.before);
-        let (x, labels) = &self.batches[0];
-        let parts = x.chunks(self.microbatch * x.len() / labels.len());
-        let sum: f64 = parts
-            .zip(labels.chunks(self.microbatch))
-            .map(|(x, labels)| {
-                let batch = Batch::classified(x, labels);
-                self.engine
-                    .evaluate(&batch)
-                    .expect("a batch that fits")
-                    .loss
-            })
-            .sum();
+        let parts = &self.batches[0];
+        let targets: usize = parts.iter().map(|part| part.labels.len()).sum();
+        let judged = parts.iter().map(|part| {
+            let sums = self.engine.evaluate(&part.batch());
+            sums.expect("a batch that fits").loss
+        });
+        let sum: f64 = judged.sum();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "kernels": engine::device_class(),
             "losses": losses,
-            "loss_after": sum / labels.len() as f64,
+            "loss_after": sum / targets as f64,
             "memory_bytes": memory,
         })
     }
@@ -163,12 +187,12 @@ impl Bench {
             self.step(steps);
             steps += 1;
         }
-        (steps * self.batches[0].1.len()) as f64 / started.elapsed().as_secs_f64()
+        (steps * self.samples) as f64 / started.elapsed().as_secs_f64()
     }
 }
 
-/// Initial parameters and batches.
-fn read(plan: &Plan, file: &str) -> (Vec<f32>, Vec<Labelled>) {
+/// Initial parameters and batches, cut into the plan's microbatches; batches of tokens are `(steps, samples)`.
+fn read(plan: &Plan, file: &str, steps: Option<usize>) -> (Vec<f32>, Vec<Vec<Part>>) {
     let bytes = std::fs::read(file).expect("the file of torch_side_by_side.py");
     let tensors = SafeTensors::deserialize(&bytes).expect("a safetensors file");
     let mut initial = vec![0.0; plan.parameter_count];
@@ -181,12 +205,47 @@ fn read(plan: &Plan, file: &str) -> (Vec<f32>, Vec<Labelled>) {
         .map_while(|number| {
             let x = tensors.tensor(&format!("batch.{number}.x")).ok()?;
             let labels = tensors.tensor(&format!("batch.{number}.labels")).ok()?;
-            let labels = labels.data().as_chunks::<8>().0;
-            let labels = labels.iter().map(|word| i64::from_le_bytes(*word) as u32);
-            Some((floats(x.data()), labels.collect()))
+            let labels = numbers(labels.data());
+            Some(match steps {
+                None => of_values(&floats(x.data()), &labels, plan.microbatch),
+                Some(steps) => of_tokens(&numbers(x.data()), &labels, steps, plan.microbatch),
+            })
         })
         .collect();
     (initial, batches)
+}
+
+fn of_values(x: &[f32], labels: &[u32], microbatch: usize) -> Vec<Part> {
+    let values = x.chunks(microbatch * (x.len() / labels.len()));
+    let parts = values.zip(labels.chunks(microbatch));
+    parts
+        .map(|(values, labels)| Part {
+            values: values.to_vec(),
+            tokens: Vec::new(),
+            lengths: Vec::new(),
+            labels: labels.to_vec(),
+        })
+        .collect()
+}
+
+fn of_tokens(tokens: &[u32], labels: &[u32], steps: usize, microbatch: usize) -> Vec<Part> {
+    let samples = tokens.len() / steps;
+    let firsts = (0..samples).step_by(microbatch);
+    firsts
+        .map(|first| {
+            let some = first..samples.min(first + microbatch);
+            let columns = |all: &[u32]| -> Vec<u32> {
+                let rows = all.chunks(samples);
+                rows.flat_map(|row| row[some.clone()].to_vec()).collect()
+            };
+            Part {
+                values: Vec::new(),
+                tokens: columns(tokens),
+                lengths: vec![steps as u32; some.len()],
+                labels: columns(labels),
+            }
+        })
+        .collect()
 }
 
 /// Bytes that the process has in memory now (`VmRSS`), or had at most (`VmHWM`).
@@ -199,6 +258,11 @@ fn resident(key: &str) -> u64 {
 
 fn forget_peak() {
     std::fs::write("/proc/self/clear_refs", "5").expect("a process may reset its own peak");
+}
+
+fn numbers(bytes: &[u8]) -> Vec<u32> {
+    let words = bytes.as_chunks::<8>().0.iter();
+    words.map(|word| i64::from_le_bytes(*word) as u32).collect()
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {

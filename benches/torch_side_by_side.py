@@ -1,10 +1,13 @@
 """PyTorch's side of `cargo xtask torch`: the same network as a job file, on the CPU.
 
-make JOB.toml CxHxW CLASSES FILE       write initial parameters and 20 batches, for both sides
-run  JOB.toml CxHxW CLASSES FILE THREADS default|channels_last
+make JOB.toml INPUT CLASSES FILE       write initial parameters and 20 batches, for both sides
+run  JOB.toml INPUT CLASSES FILE THREADS default|channels_last
                                        say as one JSON line how the first steps went and what memory they took, then
                                        answer each line on stdin, a number of seconds, with the samples per second of
                                        whole training steps
+
+INPUT is the shape of a sample, as 3x32x32, or how many tokens one has, as 64tokens: then CLASSES is the vocabulary, every
+token's target is the next one, and batches are (steps, samples).
 """
 
 import json
@@ -37,14 +40,45 @@ def read(path):
         return tomllib.load(file)
 
 
+class States(nn.LSTM):
+    """An LSTM in a Sequential: the hidden states of all steps."""
+
+    def forward(self, x):
+        return super().forward(x)[0]
+
+
+def entries(job):
+    """Name, kind and values of each layer."""
+    for number, layer in enumerate(job["model"]["layers"]):
+        layer = {layer: {}} if isinstance(layer, str) else layer
+        kind, value = next((key, value) for key, value in layer.items() if key != "name")
+        yield layer.get("name", str(number)), kind, value
+
+
+def sequences(job, vocabulary):
+    """The job's layers on tokens as a Sequential."""
+    layers, features = nn.Sequential(), None
+    for name, kind, value in entries(job):
+        if kind == "embedding":
+            module, features = nn.Embedding(vocabulary, value), value
+        elif kind == "lstm":
+            value = value if isinstance(value, dict) else {"hidden": value}
+            module = States(features, value["hidden"], value.get("layers", 1))
+            features = value["hidden"]
+        elif kind == "linear":
+            module = nn.Linear(features, vocabulary if value == "vocabulary" else value)
+        else:
+            sys.exit(f"no layer {kind} of sequences here")
+        layers.add_module(name, module)
+    return layers
+
+
 def network(job, shape, classes):
     """The job's layers as a Sequential, each under the layer's name or number."""
+    if shape[0] == "tokens":
+        return sequences(job, classes)
     layers = nn.Sequential()
-    for number, layer in enumerate(job["model"]["layers"]):
-        if isinstance(layer, str):
-            layer = {layer: {}}
-        name = layer.get("name", str(number))
-        kind, value = next((key, value) for key, value in layer.items() if key != "name")
+    for name, kind, value in entries(job):
         if kind == "conv2d":
             module = nn.Conv2d(
                 shape[0], value["filters"], value["kernel"], value.get("stride", 1), value.get("padding", 0)
@@ -78,6 +112,17 @@ def optimizer(job, parameters):
 def make(job, shape, classes, path):
     torch.manual_seed(1)
     tensors = {name: tensor.detach().clone() for name, tensor in network(job, shape, classes).named_parameters()}
+    if shape[0] == "tokens":
+        steps, samples = shape[1], job["training"]["batch_size"]
+        for number in range(BATCHES):
+            # Half of the tokens follow from the one before, so that there is something to learn.
+            tokens = torch.randint(classes, (steps + 1, samples))
+            for step in range(steps):
+                follows = torch.rand(samples) < 0.5
+                tokens[step + 1] = torch.where(follows, (7 * tokens[step] + 1) % classes, tokens[step + 1])
+            tensors[f"batch.{number}.x"] = tokens[:-1].contiguous()
+            tensors[f"batch.{number}.labels"] = tokens[1:].contiguous()
+        return save_file(tensors, path)
     # Each class has a picture of its own under noise, so that the loss falls within a few steps.
     pictures = torch.rand(classes, *shape) * 2 - 1
     for number in range(BATCHES):
@@ -92,6 +137,7 @@ class Side:
         self.job = job
         self.tensors = load_file(path)
         self.format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+        self.samples = job["training"]["batch_size"]
         self.batches = [
             (
                 self.tensors[f"batch.{number}.x"].contiguous(memory_format=self.format),
@@ -113,10 +159,13 @@ class Side:
                 module.reset_running_stats()
         self.optimizer = optimizer(self.job, self.layers.parameters())
 
+    def loss(self, x, labels):
+        return cross_entropy(self.layers(x).flatten(0, labels.dim() - 1), labels.flatten())
+
     def step(self, number):
         x, labels = self.batches[number % BATCHES]
         self.optimizer.zero_grad(set_to_none=True)
-        loss = cross_entropy(self.layers(x), labels)
+        loss = self.loss(x, labels)
         loss.backward()
         self.optimizer.step()
         return loss
@@ -128,7 +177,7 @@ class Side:
         memory = resident("VmHWM") - self.before
         self.layers.eval()
         with torch.no_grad():
-            after = cross_entropy(self.layers(x), labels).item()
+            after = self.loss(x, labels).item()
         self.layers.train()
         return {"version": torch.__version__, "losses": losses, "loss_after": after, "memory_bytes": memory}
 
@@ -141,12 +190,14 @@ class Side:
             self.step(steps)
             steps += 1
         took = time.perf_counter() - started
-        return {"samples_per_s": steps * len(self.batches[0][1]) / took}
+        return {"samples_per_s": steps * self.samples / took}
 
 
 def main():
     command, job, shape, classes, path, *rest = sys.argv[1:]
-    job, shape, classes = read(job), tuple(map(int, shape.split("x"))), int(classes)
+    tokens = re.fullmatch(r"(\d+)tokens", shape)
+    shape = ("tokens", int(tokens[1])) if tokens else tuple(map(int, shape.split("x")))
+    job, classes = read(job), int(classes)
     if command == "make":
         make(job, shape, classes, path)
         return

@@ -9,6 +9,7 @@ mod memory;
 mod process;
 mod readme;
 mod refusals;
+mod sequences;
 mod tools;
 mod training;
 mod yard;

@@ -24,7 +24,7 @@ pub struct Network {
     pub kept: f64,
 }
 
-const NETWORKS: [Network; 3] = [
+const NETWORKS: [Network; 5] = [
     Network {
         job: "benches/simple-cnn.toml",
         input: "3x32x32",
@@ -51,6 +51,24 @@ const NETWORKS: [Network; 3] = [
         microbatches: 8,
         bars: [1.15, 1.3],
         kept: 0.75,
+    },
+    Network {
+        job: "benches/char-lstm.toml",
+        input: "64tokens",
+        classes: "65",
+        pictures: false,
+        microbatches: 8,
+        bars: [1.0, 1.0],
+        kept: 0.85,
+    },
+    Network {
+        job: "benches/word-lstm.toml",
+        input: "35tokens",
+        classes: "10000",
+        pictures: false,
+        microbatches: 4,
+        bars: [1.0, 1.0],
+        kept: 0.85,
     },
 ];
 
