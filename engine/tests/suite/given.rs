@@ -57,6 +57,7 @@ impl<T> Given<T> {
                 ids,
                 lengths: &self.lengths,
             },
+            None if self.lengths.is_empty() => Samples::Values(&self.values),
             None => Samples::Sequences {
                 values: &self.values,
                 lengths: &self.lengths,

@@ -8,7 +8,8 @@ use spec::group::{Group, GroupRate};
 use spec::job::{Clip, Optimizer};
 
 use crate::networks::{ADAM, ADAMW, Network, SGD, classes, linear, step};
-use crate::pytorch::{F32_MULTIPLE, F64, assert_close, assert_named, fixtures, largest, network};
+use crate::pytorch::{F32_MULTIPLE, F64, assert_close, assert_named, fixtures, largest};
+use crate::reference_networks::network;
 use crate::tensors::Tensors;
 
 const STEPS: u64 = 20;

@@ -26,6 +26,7 @@ mod optimizers;
 #[cfg(test)]
 mod pytorch;
 #[cfg(test)]
+mod reference_networks;
 mod refusals;
 #[cfg(test)]
 mod residuals;

@@ -269,9 +269,16 @@ pub fn step<T: Float>(
     labels: &[u32],
     update: impl Into<engine::Update>,
 ) -> engine::StepResult {
-    engine
-        .train(&Batch::classified(x, labels), 0)
-        .expect("a microbatch that fits");
+    step_on(engine, &Batch::classified(x, labels), update)
+}
+
+/// One step over one microbatch of any kind.
+pub fn step_on<T: Float>(
+    engine: &mut Engine<T>,
+    batch: &Batch<'_, T>,
+    update: impl Into<engine::Update>,
+) -> engine::StepResult {
+    engine.train(batch, 0).expect("a microbatch that fits");
     let (slots, record) = engine.fold_views(&[0]);
     record.copy_from_slice(slots[0]);
     engine.apply(update).expect("finite numbers")

@@ -6,7 +6,8 @@ use serde_json::Value;
 use spec::job::{Clip, Optimizer};
 
 use crate::networks::{ADAM, ADAMW, Network, SGD, step};
-use crate::pytorch::{F32_MULTIPLE, F64, assert_close, assert_named, fixtures, largest, network};
+use crate::pytorch::{F32_MULTIPLE, F64, assert_close, assert_named, fixtures, largest};
+use crate::reference_networks::network;
 use crate::tensors::Tensors;
 
 const NESTEROV: Optimizer = Optimizer::Sgd {

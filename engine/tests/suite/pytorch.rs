@@ -3,15 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{Batch, Engine, Float, Samples};
+use engine::{Engine, Float};
 use plan::Mode;
 use serde_json::Value;
 use spec::job::Optimizer;
-use spec::model::{Layer, LayerKind};
 
-use crate::networks::{
-    ADAM, ADAMW, Network, SGD, batch_norm, classes, conv, gradient, layer_norm, linear, pool, step,
-};
+use crate::networks::{ADAM, ADAMW, Network, SGD, gradient, step_on};
+use crate::reference_networks::{network, read};
 use crate::tensors::Tensors;
 
 /// f64 agrees to about this much, relative to the largest value of a tensor (the folder's README).
@@ -34,98 +32,6 @@ pub fn shared() -> Option<PathBuf> {
     let shared =
         shared.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"));
     Some(shared.join("reference/layers")).filter(|folder| folder.is_dir())
-}
-
-/// The network of a case, named as PyTorch's parameters are.
-pub fn network(name: &str) -> Network {
-    known(name).unwrap_or_else(|| panic!("no network is called {name}"))
-}
-
-/// The network of a case, if there is one yet.
-pub fn known(name: &str) -> Option<Network> {
-    use LayerKind::{Flatten, Relu};
-    let cnn = |filters, hidden| {
-        let window = [
-            conv(filters, [3, 3], [1, 1], [1, 1]),
-            Relu,
-            pool([2, 2], [2, 2], [0, 0]),
-            Flatten,
-        ];
-        let names = [
-            Some("conv1"),
-            None,
-            None,
-            None,
-            Some("fc1"),
-            None,
-            Some("fc2"),
-        ];
-        (
-            window
-                .into_iter()
-                .chain([linear(hidden), Relu, classes()])
-                .collect(),
-            names.to_vec(),
-        )
-    };
-    let (kinds, names, input, count, batch): (
-        Vec<LayerKind>,
-        Vec<Option<&str>>,
-        &[usize],
-        usize,
-        usize,
-    ) = match name {
-        "batchnorm1d" => (
-            vec![batch_norm(), classes()],
-            vec![Some("bn"), Some("fc")],
-            &[6],
-            4,
-            7,
-        ),
-        "batchnorm2d" => {
-            let mut first = conv(4, [3, 3], [1, 1], [1, 1]);
-            if let LayerKind::Conv2d(conv) = &mut first {
-                conv.bias = false;
-            }
-            (
-                vec![first, batch_norm(), Relu, Flatten, classes()],
-                vec![Some("conv"), Some("bn"), None, None, Some("fc")],
-                &[2, 5, 5],
-                3,
-                5,
-            )
-        }
-        "layernorm" => (
-            vec![layer_norm(true), classes()],
-            vec![Some("ln"), Some("fc")],
-            &[10],
-            4,
-            6,
-        ),
-        "mlp" => (
-            vec![linear(16), Relu, classes()],
-            vec![Some("fc1"), None, Some("fc2")],
-            &[20],
-            4,
-            9,
-        ),
-        "small_cnn" => {
-            let (kinds, names) = cnn(4, 8);
-            (kinds, names, &[3, 8, 8], 10, 6)
-        }
-        "simple_cnn" => {
-            let (kinds, names) = cnn(12, 64);
-            (kinds, names, &[3, 32, 32], 10, 8)
-        }
-        _ => return None,
-    };
-    let mut network = Network::new(input, count, batch, vec![]);
-    let layer = |(kind, name): (LayerKind, Option<&str>)| Layer {
-        name: name.map(String::from),
-        kind,
-    };
-    network.model.layers = kinds.into_iter().zip(names).map(layer).collect();
-    Some(network)
 }
 
 pub fn assert_close(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
@@ -226,13 +132,13 @@ pub fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<
     };
     let relative = |expected: &[f64]| largest(expected).max(1e-3) * if wide { F64 } else { F32 };
 
-    let x: Vec<T> = file.get("batch.x").into_iter().map(T::of).collect();
-    let labels: Vec<u32> = file
-        .get("batch.target")
-        .into_iter()
-        .map(|label| label as u32)
-        .collect();
     let mut network = network(name);
+    let (given, rows) = read::<T>(&file, &network);
+    let classes = network.classes;
+    let ours = |theirs: &[f64]| -> Vec<f64> {
+        let row = |&row: &usize| &theirs[row * classes..(row + 1) * classes];
+        rows.iter().flat_map(row).copied().collect()
+    };
     for (optimizer_name, optimizer, lr, states) in OPTIMIZERS {
         network.optimizer = optimizer;
         let mut engine = make(&network);
@@ -253,7 +159,7 @@ pub fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<
                 .for_each(|(place, value)| *place = value);
         }
         let logits: Vec<f64> = engine
-            .logits(Samples::Values(&x))
+            .logits(given.batch().samples)
             .unwrap()
             .iter()
             .map(|value| value.wide())
@@ -264,12 +170,12 @@ pub fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<
         } else {
             "out.logits"
         };
-        let expected = file.get(key);
+        let expected = ours(&file.get(key));
         assert_close(key, &logits, &expected, relative(&expected));
-        engine.train(&Batch::classified(&x, &labels), 0).unwrap();
+        engine.train(&given.batch(), 0).unwrap();
         let gradient: Vec<f64> = gradient(&engine, 0)
             .iter()
-            .map(|sum| sum / labels.len() as f64)
+            .map(|sum| sum / given.labels.len() as f64)
             .collect();
         assert_named(
             &engine,
@@ -281,7 +187,7 @@ pub fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<
 
         let losses = file.get(&format!("{optimizer_name}.losses"));
         for number in 1..=50u64 {
-            let result = step(&mut engine, &x, &labels, lr);
+            let result = step_on(&mut engine, &given.batch(), lr);
             // How far the parameters may have strayed by now bounds how far the loss may have.
             let strayed = [1, 10, 50]
                 .into_iter()
@@ -330,8 +236,8 @@ pub fn agrees<T: Float>(folder: &Path, name: &str, make: fn(&Network) -> Engine<
             }
             if number == 50 && normalises {
                 let key = format!("{optimizer_name}.step50.eval_out.logits");
-                let expected = file.get(&key);
-                let logits = engine.logits(Samples::Values(&x)).unwrap();
+                let expected = ours(&file.get(&key));
+                let logits = engine.logits(given.batch().samples).unwrap();
                 let logits: Vec<f64> = logits.iter().map(|value| value.wide()).collect();
                 let allowed = if wide {
                     relative(&expected)
