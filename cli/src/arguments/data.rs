@@ -54,7 +54,7 @@ pub struct DataImport {
     /// Put text into lower case before it is split (text, lines, csv with --text)
     #[arg(long)]
     pub lowercase: bool,
-    /// Keep the N most frequent tokens, <unk> for the others among them (text, lines, csv with --text) [default: all]
+    /// Keep the N most frequent tokens, and one that stands for all others among them (text, lines, csv with --text) [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1 << 20))]
     pub vocabulary: Option<u32>,
     /// Cut split test off split train: the end of a text, the last rows of each class (text, lines, csv with --text)
