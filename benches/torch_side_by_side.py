@@ -120,8 +120,8 @@ def make(job, shape, classes, path):
             for step in range(steps):
                 follows = torch.rand(samples) < 0.5
                 tokens[step + 1] = torch.where(follows, (7 * tokens[step] + 1) % classes, tokens[step + 1])
-            tensors[f"batch.{number}.x"] = tokens[:-1].contiguous()
-            tensors[f"batch.{number}.labels"] = tokens[1:].contiguous()
+            tensors[f"batch.{number}.x"] = tokens[:-1].clone()
+            tensors[f"batch.{number}.labels"] = tokens[1:].clone()
         return save_file(tensors, path)
     # Each class has a picture of its own under noise, so that the loss falls within a few steps.
     pictures = torch.rand(classes, *shape) * 2 - 1
