@@ -7,6 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use store::{Batch, ChunkDigest, Disk, Error, Store};
 use tempfile::TempDir;
@@ -209,6 +211,22 @@ fn a_directory_in_use_is_refused_until_it_is_let_go() {
     for _ in 0..5 {
         drop(Disk::open(dir.path()).unwrap());
     }
+}
+
+#[test]
+fn a_directory_let_go_opens_while_children_are_being_started() {
+    let dir = TempDir::new().unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        });
+        let opened = (0..100).try_for_each(|_| Disk::open(dir.path()).map(drop));
+        done.store(true, Ordering::Relaxed);
+        opened.unwrap();
+    });
 }
 
 #[test]

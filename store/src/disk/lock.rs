@@ -4,8 +4,14 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
+
+/// How long a claim that was let go may linger: a child that is being started shares its parent's open files until it runs
+/// its own program.
+const LINGERING: Duration = Duration::from_millis(500);
 
 /// Held as long as the store is open; the system lets go of it when the process ends.
 #[derive(Debug)]
@@ -42,20 +48,26 @@ pub(super) fn claim(dir: &Path) -> Result<Lock, Error> {
         .mode(0o600)
         .open(&path)
         .map_err(|source| Error::io("open", &path, source))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let holder = match file.read_to_string(&mut text) {
-                Ok(_) => text.trim().parse().ok(),
-                Err(_) => None,
-            };
-            return Err(Error::Locked {
-                dir: dir.to_path_buf(),
-                holder,
-            });
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if started.elapsed() < LINGERING => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let holder = match file.read_to_string(&mut text) {
+                    Ok(_) => text.trim().parse().ok(),
+                    Err(_) => None,
+                };
+                return Err(Error::Locked {
+                    dir: dir.to_path_buf(),
+                    holder,
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path, source)),
         }
-        Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path, source)),
     }
     // The number only helps whoever is refused, so a disk too full to hold it is no reason to stop.
     let noted = file
