@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::process::{answer, trainyard, until};
-use crate::refusals::sentence;
+use crate::refusals::{mistakes, sentence};
 use crate::yard::{Yard, repository};
 
 #[test]
@@ -109,11 +109,58 @@ fn a_profile_is_that_of_a_checkpoint_or_of_a_job_file() {
         ),
         (
             ["model", "profile", &id, "--set", "training.epochs=2"],
-            "--set, --input, --classes and --data-dir are for job files: a checkpoint has its own job and shapes",
+            "--set, --input, --vocabulary, --classes and --data-dir are for job files: a checkpoint has its own job and shapes",
         ),
     ] {
         assert_eq!(sentence(yard.run(&arguments), 2), expected);
     }
+}
+
+#[test]
+fn a_plan_of_a_text_needs_only_its_vocabulary() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |arguments: &[&str]| {
+        let mut command = trainyard(folder.path());
+        answer(
+            command
+                .args(["--coordinator", "http://127.0.0.1:1"])
+                .args(arguments),
+        )
+    };
+    let [stream, classifier, images] =
+        ["char-lstm", "sms-gru", "digits-cnn"].map(|name| repository(&format!("jobs/{name}.toml")));
+
+    // Every token has a target: as many outputs as tokens.
+    let lines = run(&["plan", &stream, "--vocabulary", "65", "--json"]).done();
+    let plan: Value = serde_json::from_str(&lines[0]).expect("JSON");
+    let lstm = 4 * 256 * (64 + 256) + 2 * 4 * 256;
+    assert_eq!(plan["parameter_count"], 65 * 64 + lstm + 65 * 256 + 65);
+    assert_eq!(plan["classes"], 65);
+
+    // Every sequence has a class.
+    let lines = run(&[
+        "model",
+        "profile",
+        &classifier,
+        "--vocabulary",
+        "1000",
+        "--classes",
+        "2",
+        "--batch-sizes",
+        "3",
+        "--json",
+    ])
+    .done();
+    let profile: Value = serde_json::from_str(&lines[0]).expect("JSON");
+    let gru = 2 * (3 * 48 * (32 + 48) + 2 * 3 * 48);
+    assert_eq!(profile["parameter_count"], 1000 * 32 + gru + 2 * 96 + 2);
+
+    let missing = run(&["plan", &images, "--vocabulary", "65"]);
+    let told = mistakes(missing).join("\n");
+    assert!(told.ends_with("data.sequence_length is missing: --vocabulary says how many tokens there are, not how long a text is; add --set data.sequence_length=64"), "{told}");
+    let superfluous = run(&["plan", &stream, "--input", "1x8x8", "--classes", "10"]);
+    let told = mistakes(superfluous).join("\n");
+    assert!(told.ends_with("data.sequence_length: --input 1x8x8 is no text; leave one of them out, or give --vocabulary"), "{told}");
 }
 
 #[test]

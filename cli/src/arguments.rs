@@ -1,15 +1,17 @@
 //! What people type. The doc comments are the help.
 
 mod data;
+mod shapes;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use spec::Shape;
+
 use spec::bytes::Bytes;
 
 pub use data::{Data, DataImport, Delimiter, Kind, Tokenizer};
+pub use shapes::Shapes;
 
 /// Train convolutional networks on a cluster: the same bits whatever fails and however many ranks run.
 #[derive(Debug, Parser)]
@@ -61,7 +63,7 @@ pub enum Command {
     Worker(Worker),
     /// Show what a job would compute and need: shapes, parameters, FLOPs, memory
     #[command(
-        after_help = "Examples:\n  trainyard plan jobs/fashion-cnn.toml\n  trainyard plan jobs/fashion-cnn.toml --input 1x28x28 --classes 10     no coordinator needed"
+        after_help = "Examples:\n  trainyard plan jobs/fashion-cnn.toml\n  trainyard plan jobs/fashion-cnn.toml --input 1x28x28 --classes 10     no coordinator needed\n  trainyard plan jobs/char-lstm.toml --vocabulary 65                   nor a text"
     )]
     Plan(Plan),
     /// Submit a job; prints its id
@@ -191,27 +193,6 @@ pub struct Plan {
     pub memory: Option<Bytes>,
 }
 
-/// Where the shapes of the data come from, if not from the coordinator.
-#[derive(Debug, Args)]
-pub struct Shapes {
-    /// The shape of one sample, in place of a dataset's
-    #[arg(long, value_name = "CxHxW", requires = "classes")]
-    pub input: Option<Shape>,
-    /// The number of classes, in place of a dataset's
-    #[arg(long, value_name = "N", requires = "input", value_parser = clap::value_parser!(u32).range(1..))]
-    pub classes: Option<u32>,
-    /// Read the datasets from this directory instead of asking the coordinator
-    #[arg(long, value_name = "DIR", conflicts_with = "input")]
-    pub data_dir: Option<PathBuf>,
-}
-
-impl Shapes {
-    /// Whether they do.
-    pub fn are_given(&self) -> bool {
-        self.input.is_some() || self.classes.is_some() || self.data_dir.is_some()
-    }
-}
-
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// The data directory whose disk is looked at
@@ -334,7 +315,7 @@ pub enum Model {
     Evaluate(Evaluate),
     /// Latency, throughput, memory and time by layer of a model on this machine, on made-up samples
     #[command(
-        after_help = "Examples:\n  trainyard model profile fashion-cnn\n  trainyard model profile jobs/fashion-cnn.toml --input 1x28x28 --classes 10 --train"
+        after_help = "Examples:\n  trainyard model profile fashion-cnn\n  trainyard model profile jobs/fashion-cnn.toml --input 1x28x28 --classes 10 --train\n  trainyard model profile jobs/char-lstm.toml --vocabulary 65"
     )]
     Profile(Profile),
 }

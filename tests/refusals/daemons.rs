@@ -117,8 +117,7 @@ fn without_a_coordinator_every_command_that_needs_one_says_how_to_get_one() {
         assert_eq!(sentence(yard.run(command), 3), expected, "{command:?}");
     }
     let planned = sentence(yard.run(&["plan", &job]), 3);
-    let remedy =
-        "; without one, `trainyard plan` takes --data-dir DIR or --input 1x28x28 --classes 10";
+    let remedy = "; without one, `trainyard plan` takes --data-dir DIR, --input 1x28x28 --classes 10 or --vocabulary 65";
     assert_eq!(planned, format!("{expected}{remedy}"));
 }
 

@@ -3,7 +3,6 @@
 use coordinator::admission::{self, Admitted, Capacity, admit};
 use plan::{Plan, Room, Whose};
 use spec::bytes::Bytes;
-use spec::checkpoint::DataFacts;
 use spec::job::SplitRef;
 use worker::client::Remote;
 use worker::depot::Depot;
@@ -90,28 +89,25 @@ pub fn resolve(
     room: Option<Room>,
     url: &str,
 ) -> Result<Resolved, Stop> {
-    let (admitted, workers) = match (&shapes.input, shapes.classes, &shapes.data_dir) {
-        (Some(shape), Some(classes), _) => {
-            let classes = (0..classes).map(|class| class.to_string()).collect();
-            let facts = DataFacts {
-                shape: shape.clone(),
-                classes,
-                tokens: None,
-            };
-            let of = |job: &spec::Job| plan::for_job(job, &facts, &[]);
-            let plan = of(&file.job).map_err(|error| file.refuse_plan(&error))?;
-            if let Some(room) = room {
-                let memory = |job: &spec::Job| Some(of(job).ok()?.memory.total);
-                plan::fit(&file.job, &plan, room, memory)
-                    .map_err(|misfit| file.refuse_misfit(&misfit))?;
-            }
-            return Ok(Resolved {
-                plan,
-                steps: None,
-                workers: None,
-            });
+    let facts = shapes
+        .facts(&file.job)
+        .map_err(|message| file.refuse(&message))?;
+    if let Some(facts) = facts {
+        let of = |job: &spec::Job| plan::for_job(job, &facts, &[]);
+        let plan = of(&file.job).map_err(|error| file.refuse_plan(&error))?;
+        if let Some(room) = room {
+            let memory = |job: &spec::Job| Some(of(job).ok()?.memory.total);
+            plan::fit(&file.job, &plan, room, memory)
+                .map_err(|misfit| file.refuse_misfit(&misfit))?;
         }
-        (_, _, Some(data_dir)) => {
+        return Ok(Resolved {
+            plan,
+            steps: None,
+            workers: None,
+        });
+    }
+    let (admitted, workers) = match &shapes.data_dir {
+        Some(data_dir) => {
             let ledger = local::open(data_dir)?;
             let lookup = |reference: &SplitRef| {
                 ledger
@@ -122,7 +118,7 @@ pub fn resolve(
                 .map_err(|error| file.refuse_admission(&error))?;
             (admitted, None)
         }
-        _ => {
+        None => {
             let (admitted, workers) = admit_remote(file, url, room)?;
             (admitted, Some(workers))
         }
@@ -159,7 +155,7 @@ pub fn admit_remote(
         .map_err(Stop::failed)?;
     let client = talker.block_on(Client::connect(url)).map_err(|stop| match stop.code {
         Code::Unreachable => Stop {
-            message: format!("{}; without one, `trainyard plan` takes --data-dir DIR or --input 1x28x28 --classes 10", stop.message),
+            message: format!("{}; without one, `trainyard plan` takes --data-dir DIR, --input 1x28x28 --classes 10 or --vocabulary 65", stop.message),
             ..stop
         },
         _ => stop,

@@ -94,7 +94,7 @@ fn of_job(options: &arguments::Profile, url: &str) -> Result<Shown, Stop> {
 fn of_checkpoint(options: &arguments::Profile, url: &str) -> Result<Shown, Stop> {
     if !options.set.is_empty() || options.shapes.are_given() {
         return Err(Stop::refused(
-            "--set, --input, --classes and --data-dir are for job files: a checkpoint has its own job and shapes",
+            "--set, --input, --vocabulary, --classes and --data-dir are for job files: a checkpoint has its own job and shapes",
         ));
     }
     let talker = tokio::runtime::Builder::new_current_thread()
