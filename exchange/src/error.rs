@@ -68,10 +68,14 @@ pub enum Mismatch {
         dtype: String,
     },
     /// One of two names for one tensor, with other values than under the other name.
-    #[error("tensor {name} is tied to another in this model and has other values than that")]
+    #[error(
+        "tensor {name} has other values than {first}, to which the job ties it (take `tied` out of the job file to have both)"
+    )]
     Tied {
         /// Its name.
         name: String,
+        /// The name that was read first.
+        first: String,
     },
     /// A tensor that the model has no place for.
     #[error("tensor {name} of shape {shape:?} is not of this model")]

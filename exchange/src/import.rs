@@ -20,12 +20,13 @@ pub struct Imported {
     pub converted: BTreeMap<String, usize>,
 }
 
-/// Reads a file's tensors into the places that `plan` has for them. What counts steps may be there or not, and says
+/// Reads a file's tensors into the places that `plan` has for them. Of two names that are tied a file may have either, or
+/// both with equal values. What counts steps may be there or not, and says
 /// nothing: a training that starts from the file starts at step 0.
 ///
 /// # Errors
-/// Bytes that are no safetensors file; tensors that are missing, too many, or of another shape or type, all at once; a
-/// value that is not finite.
+/// Bytes that are no safetensors file; tensors that are missing, too many, or of another shape or type, all at once; tied
+/// tensors of different values; a value that is not finite.
 pub fn import(bytes: &[u8], plan: &Plan) -> Result<Imported, Error> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| Error::NotSafetensors {
         reason: error.to_string(),
@@ -72,21 +73,16 @@ pub fn import(bytes: &[u8], plan: &Plan) -> Result<Imported, Error> {
     if !mismatches.is_empty() {
         return Err(Error::Mismatches { mismatches });
     }
-    let mut filled: Vec<(Place, TensorView<'_>)> = Vec::new();
+    let mut filled: Vec<Entry> = Vec::new();
     for (entry, tensor) in found {
-        let same = filled.iter().find(|(place, _)| *place == entry.place);
-        if same.is_some_and(|(_, first)| first.data() != tensor.data()) {
-            let name = entry.name;
-            return Err(Error::Mismatches {
-                mismatches: vec![Mismatch::Tied { name }],
-            });
-        }
-        filled.push((entry.place.clone(), tensor.clone()));
-        let into = match entry.place {
-            Place::Parameters(words) => &mut imported.parameters[words],
-            Place::Statistics(words) => &mut imported.running_statistics[words],
+        let into = match &entry.place {
+            Place::Parameters(words) => &mut imported.parameters[words.clone()],
+            Place::Statistics(words) => &mut imported.running_statistics[words.clone()],
             Place::Steps => continue,
         };
+        // What the first of two names for one tensor gave. Values are compared, not bytes: the types may differ.
+        let same = filled.iter().find(|other| other.place == entry.place);
+        let before = same.map(|other| (other.name.clone(), into.to_vec()));
         fill(into, &tensor);
         if let Some(index) = into.iter().position(|value| !value.is_finite()) {
             return Err(Error::NotFinite {
@@ -94,10 +90,22 @@ pub fn import(bytes: &[u8], plan: &Plan) -> Result<Imported, Error> {
                 index,
             });
         }
+        if let Some((first, before)) = before
+            && before != into
+        {
+            mismatches.push(Mismatch::Tied {
+                name: entry.name.clone(),
+                first,
+            });
+        }
         if tensor.dtype() != Dtype::F32 {
             let dtype = tensor.dtype().to_string();
             *imported.converted.entry(dtype).or_default() += 1;
         }
+        filled.push(entry);
+    }
+    if !mismatches.is_empty() {
+        return Err(Error::Mismatches { mismatches });
     }
     Ok(imported)
 }

@@ -117,6 +117,46 @@ fn other_floating_point_numbers_are_converted() {
 }
 
 #[test]
+fn of_two_tied_names_a_file_may_have_either_or_both_with_equal_values() {
+    let case = Case::named("tied");
+    let names = ["table.weight", "2.weight"];
+    let both = Tensors::of("tied");
+    assert!(names.iter().all(|name| both.0.contains_key(*name)));
+    assert_eq!(import(&both.bytes(), &case.plan).unwrap(), case.weights);
+    for name in names {
+        let mut one = Tensors::of("tied");
+        one.0.remove(name);
+        let imported = import(&one.bytes(), &case.plan);
+        assert_eq!(imported.unwrap(), case.weights, "without {name}");
+
+        // The same values in a longer type are the same values.
+        let mut longer = Tensors::of("tied");
+        longer.convert(name, Dtype::F64, |value| {
+            f64::from(value).to_le_bytes().to_vec()
+        });
+        let imported = import(&longer.bytes(), &case.plan).unwrap();
+        assert_eq!(imported.parameters, case.weights.parameters, "{name}");
+
+        let mut other = Tensors::of("tied");
+        other.0.get_mut(name).unwrap().2[0] ^= 1;
+        let said = import(&other.bytes(), &case.plan).unwrap_err().to_string();
+        let expected = "it does not hold the job's model: tensor 2.weight has other values than table.weight, to which the \
+                        job ties it (take `tied` out of the job file to have both); compare the layers and their names in \
+                        the job file with the names in the file";
+        assert_eq!(said, expected, "{name}");
+    }
+    let mut neither = Tensors::of("tied");
+    neither.0.retain(|name, _| !names.contains(&name.as_str()));
+    let said = import(&neither.bytes(), &case.plan)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("tensor table.weight of shape [9, 6] is missing"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_value_that_is_not_finite_is_named() {
     let case = Case::named("cnn");
     let mut tensors = Tensors::of("cnn");
