@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use data::{ChunkSink, CsvOptions, SinkError};
+use data::{ChunkSink, CsvOptions, SinkError, Source, TextOptions};
 use spec::job::SplitRef;
 use spec::random::{Purpose, Stream};
 use spec::rank::Failure;
@@ -13,7 +13,9 @@ use crate::depot::{Depot, lasting};
 
 /// What is trained on, and what was saved.
 pub struct Kept {
-    dataset: DatasetManifest,
+    points: DatasetManifest,
+    /// A stream of the characters of 40 lines.
+    text: DatasetManifest,
     chunks: Mutex<BTreeMap<Digest, Vec<u8>>>,
     checkpoints: Mutex<Vec<CheckpointManifest>>,
     /// Why chunks cannot be read, if so.
@@ -31,8 +33,28 @@ impl ChunkSink for Sink {
     }
 }
 
+/// Some lines in which one word tells the next.
+fn text(sink: &mut Sink) -> DatasetManifest {
+    let lines: Vec<String> = (0..40)
+        .map(|line| {
+            let (who, what) =
+                [("a cat", "naps"), ("the dog", "digs"), ("one hen", "sits")][line % 3];
+            format!("{who} {what}{}\n", " on".repeat(line % 4))
+        })
+        .collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("text.txt");
+    std::fs::write(&path, lines.concat()).expect("it is written");
+    let source = Source {
+        split: "train".to_string(),
+        path,
+    };
+    let text = data::import_text(&[source], &TextOptions::default(), sink, &mut |_| {});
+    text.expect("it is well-formed")
+}
+
 impl Kept {
-    /// 60 points of 1x4x4 in 3 classes, whose brightest quarter tells the class.
+    /// 60 points of 1x4x4 in 3 classes, whose brightest quarter tells the class; and a text.
     pub fn new() -> Arc<Kept> {
         let mut stream = Stream::new(7, Purpose::RowOrder, 0);
         let mut csv = String::new();
@@ -59,8 +81,10 @@ impl Kept {
             &mut sink,
             &mut |_| {},
         );
+        let text = text(&mut sink);
         Arc::new(Kept {
-            dataset: dataset.expect("it is well-formed"),
+            points: dataset.expect("it is well-formed"),
+            text,
             chunks: Mutex::new(sink.0),
             checkpoints: Mutex::default(),
             fault: Mutex::default(),
@@ -90,7 +114,8 @@ impl Kept {
 impl Depot for Kept {
     fn dataset(&self, reference: &SplitRef) -> Result<DatasetManifest, Failure> {
         match reference.dataset.as_str() {
-            "points" => Ok(self.dataset.clone()),
+            "points" => Ok(self.points.clone()),
+            "text" => Ok(self.text.clone()),
             other => Err(lasting(format!("no dataset {other}"))),
         }
     }
