@@ -20,6 +20,23 @@ class GlobalAvgPool2d(nn.AdaptiveAvgPool2d):
         return super().forward(x).flatten(1)
 
 
+class GlobalMaxPool2d(nn.AdaptiveMaxPool2d):
+    """(N, C, H, W) to (N, C)."""
+
+    def __init__(self):
+        super().__init__(1)
+
+    def forward(self, x):
+        return super().forward(x).flatten(1)
+
+
+class MaxOverTime(nn.Module):
+    """(N, T, F), all of one length, to (N, F)."""
+
+    def forward(self, x):
+        return x.amax(1)
+
+
 class Residual(nn.Sequential):
     """The sum of two branches: the modules but `projection`, and that one, or nothing."""
 
@@ -119,6 +136,8 @@ class Reader:
             return nn.AvgPool2d(*(pair(value[key]) for key in ("kernel", "stride", "padding")))
         if kind == "global_avg_pool":
             return GlobalAvgPool2d()
+        if kind == "global_max_pool":
+            return MaxOverTime() if self.vocabulary else GlobalMaxPool2d()
         if kind == "batch_norm":
             norm = nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d
             return norm(shape[0], eps=value["eps"], momentum=value["momentum"])

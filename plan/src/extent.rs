@@ -137,6 +137,18 @@ impl<'a> At<'a> {
                 };
                 Ok((Op::AvgPool2d(op), self.shape(vec![channels])?))
             }
+            LayerKind::GlobalMaxPool => {
+                let (channels, input) = self.image()?;
+                let op = MaxPool2d {
+                    channels,
+                    input,
+                    output: [1, 1],
+                    kernel: input,
+                    stride: [1, 1],
+                    padding: [0, 0],
+                };
+                Ok((Op::MaxPool2d(op), self.shape(vec![channels])?))
+            }
             LayerKind::BatchNorm(norm) => {
                 self.no_steps()?;
                 let channels = self.input.channels();

@@ -185,8 +185,11 @@ impl Walk<'_> {
                     None => Ok(()),
                 }
             }
-            LayerKind::GlobalAvgPool if at.signal.steps.is_some() => {
-                let kind = TimeKind::Mean;
+            LayerKind::GlobalAvgPool | LayerKind::GlobalMaxPool if at.signal.steps.is_some() => {
+                let kind = match kind {
+                    LayerKind::GlobalMaxPool => TimeKind::Max,
+                    _ => TimeKind::Mean,
+                };
                 let features = at.flat()?;
                 self.over_time(at, OverTime { features, kind })
             }

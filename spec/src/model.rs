@@ -69,6 +69,8 @@ pub enum LayerKind {
     AvgPool2d(AvgPool2d),
     /// The mean of each channel: `(C, H, W)` to `(C)`.
     GlobalAvgPool,
+    /// The largest of each channel: `(C, H, W)` to `(C)`. Over a sequence the largest of each feature over its steps.
+    GlobalMaxPool,
     /// Normalisation of each channel over the microbatch, and by running statistics in evaluation, as PyTorch's
     /// `BatchNorm1d` and `BatchNorm2d`.
     BatchNorm(BatchNorm),
@@ -297,6 +299,7 @@ impl LayerKind {
             LayerKind::MaxPool2d(_) => "max_pool2d",
             LayerKind::AvgPool2d(_) => "avg_pool2d",
             LayerKind::GlobalAvgPool => "global_avg_pool",
+            LayerKind::GlobalMaxPool => "global_max_pool",
             LayerKind::BatchNorm(_) => "batch_norm",
             LayerKind::LayerNorm(_) => "layer_norm",
             LayerKind::GroupNorm(_) => "group_norm",

@@ -64,8 +64,8 @@ ranks = 2
                 "job.toml:4:14: data.validation: expected a split as \"dataset/split\", or a fraction of the training rows \
                  above 0 and below 1, got 2",
                 "job.toml:6:11: model.layers[0]: unknown layer \"flaten\", did you mean \"flatten\"? (known: linear, conv2d, \
-                 max_pool2d, avg_pool2d, global_avg_pool, batch_norm, layer_norm, group_norm, relu, flatten, gelu, silu, \
-                 swish, tanh, sigmoid, leaky_relu, elu, softplus, hardtanh, logsigmoid, softmax, log_softmax, \
+                 max_pool2d, avg_pool2d, global_avg_pool, global_max_pool, batch_norm, layer_norm, group_norm, relu, flatten, \
+                 gelu, silu, swish, tanh, sigmoid, leaky_relu, elu, softplus, hardtanh, logsigmoid, softmax, log_softmax, \
                  embedding, rnn, lstm, gru, dropout, residual, repeat)",
                 "job.toml:6:32: model.layers[1].linear: expected a whole number from 1 to 1048576, \"classes\" or \"vocabulary\", got 0",
                 "job.toml:6:48: missing key model.layers[2].conv2d.kernel: expected a whole number from 1 to 1024, or \

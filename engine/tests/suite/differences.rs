@@ -2,7 +2,9 @@
 
 use engine::{Batch, Targets};
 use spec::loss::{ClassWeights, CrossEntropy, Loss, PosWeight};
-use spec::model::LayerKind::{self, Flatten, GlobalAvgPool, LogSoftmax, Relu, Softmax};
+use spec::model::LayerKind::{
+    self, Flatten, GlobalAvgPool, GlobalMaxPool, LogSoftmax, Relu, Softmax,
+};
 
 use crate::networks::{
     Network, activations, average, batch_norm, classes, conv, gradient, group_norm, layer_norm,
@@ -232,6 +234,20 @@ fn average_poolings_have_the_gradient_of_their_loss() {
         agrees(&[2, 6, 7], 3, kinds);
     }
     agrees(&[2, 6, 7], 3, vec![first, GlobalAvgPool, classes()]);
+}
+
+#[test]
+fn the_largest_of_whole_channels_has_the_gradient_of_its_loss() {
+    for shape in [[2, 6, 7], [2, 2, 2], [1, 3, 2], [2, 17, 18]] {
+        for first in [
+            conv(3, [2, 2], [1, 1], [1, 1]),
+            conv(3, [1, 1], [1, 1], [0, 0]),
+        ] {
+            agrees(&shape, 3, vec![first.clone(), GlobalMaxPool, classes()]);
+            let smooth = average([2, 2], [1, 1], [0, 0]);
+            agrees(&shape, 1, vec![first, smooth, GlobalMaxPool, classes()]);
+        }
+    }
 }
 
 #[test]

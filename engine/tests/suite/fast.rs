@@ -4,7 +4,7 @@ use engine::{Batch, Engine, Samples};
 use plan::Mode;
 use proptest::prelude::*;
 use spec::model::Activation;
-use spec::model::LayerKind::{self, Flatten, GlobalAvgPool, Relu, Softmax};
+use spec::model::LayerKind::{self, Flatten, GlobalAvgPool, GlobalMaxPool, Relu, Softmax};
 
 use crate::networks::{
     Network, activations, average, batch_norm, classes, conv, gradient, group_norm, layer_norm,
@@ -173,6 +173,29 @@ fn normalised_networks_agree_with_the_plain_loops() {
             ];
             agrees(&Network::new(&[20], 5, 19, kinds), 19);
         }
+    }
+}
+
+#[test]
+fn the_largest_of_whole_channels_agrees_with_the_plain_loops() {
+    for (channels, height, width, samples) in [
+        (1, 1, 1, 1),
+        (3, 5, 7, 1),
+        (17, 16, 16, 3),
+        (33, 9, 31, 2),
+        (8, 40, 33, 2),
+    ] {
+        for between in [Relu, group_norm(1, true)] {
+            let first = conv(channels, [3, 3], [1, 1], [1, 1]);
+            let kinds = vec![first, between, GlobalMaxPool, classes()];
+            agrees(
+                &Network::new(&[2, height, width], 5, samples, kinds),
+                samples,
+            );
+        }
+        let kinds = vec![GlobalMaxPool, linear(9), classes()];
+        let network = Network::new(&[channels as usize, height, width], 5, samples, kinds);
+        agrees(&network, samples);
     }
 }
 

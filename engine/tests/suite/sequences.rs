@@ -93,6 +93,60 @@ fn recurrent_layers_have_the_gradient_of_their_loss() {
     }
 }
 
+/// Of each feature the largest, wherever in the sequence it stands.
+fn largest_over_time() -> Vec<Network> {
+    let most = LayerKind::GlobalMaxPool;
+    let both = both_ways(recurrent(Cell::Gru, 3, 1, Output::All));
+    vec![
+        on_tokens(
+            [19, 5, 4],
+            Per::Sample,
+            vec![embedding(7, None), most.clone(), classes()],
+        ),
+        on_tokens(
+            [6, 5, 4],
+            Per::Sample,
+            vec![embedding(3, Some(2)), both.clone(), most.clone(), classes()],
+        ),
+        on_values([3, 5, 4], Per::Sample, vec![both, most, classes()]),
+        on_values(
+            [4, 5, 4],
+            Per::Sample,
+            vec![linear(9), LayerKind::GlobalMaxPool, classes()],
+        ),
+    ]
+}
+
+#[test]
+fn the_largest_over_time_has_the_gradient_of_its_loss() {
+    for network in largest_over_time() {
+        for lengths in [&[5, 3, 3, 1][..], &[1], &[4, 4], &[5]] {
+            agrees(&network, lengths);
+        }
+    }
+}
+
+#[test]
+fn the_largest_over_time_is_the_plain_one_with_the_same_bits_for_any_threads() {
+    for mut network in largest_over_time() {
+        network.optimizer = SGD;
+        for lengths in [&[5, 3, 3, 1][..], &[1], &[4, 4], &[5]] {
+            fast_and_plain(&network, lengths);
+            let given = given::<f32>(&network, lengths, 7);
+            let run = |threads: usize| {
+                let mut network = network.clone();
+                network.threads = threads;
+                let mut engine = network.engine::<f32>();
+                engine.initialize(2);
+                engine.train(&given.batch(), 0).unwrap();
+                let logits = engine.logits(given.batch().samples).unwrap().to_vec();
+                (engine.slot_bytes(0).to_vec(), logits)
+            };
+            assert!(run(1) == run(2), "{lengths:?}");
+        }
+    }
+}
+
 #[test]
 fn embeddings_alone_and_before_recurrent_layers_have_the_gradient_of_their_loss() {
     let mean = LayerKind::GlobalAvgPool;

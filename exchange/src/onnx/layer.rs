@@ -25,15 +25,7 @@ pub fn add(graph: &mut Builder<'_>, layer: &Layer, x: &str) -> String {
             }
         }
         Op::Conv2d(conv) => convolution(graph, path, conv, x),
-        Op::MaxPool2d(pool) => {
-            let MaxPool2d {
-                kernel,
-                stride,
-                padding,
-                ..
-            } = pool;
-            graph.node(&out(path), "MaxPool", &[x], window(kernel, stride, padding))
-        }
+        Op::MaxPool2d(pool) => largest(graph, layer, pool, x),
         Op::AvgPool2d(pool) => average(graph, layer, pool, x),
         Op::BatchNorm(norm) => {
             let [weight, bias] = weight_and_bias(graph, path);
@@ -133,17 +125,27 @@ fn convolution(graph: &mut Builder<'_>, path: &str, conv: &Conv2d, x: &str) -> S
     }
 }
 
+/// The largest of windows, or of whole channels, of which one number is left.
+fn largest(graph: &mut Builder<'_>, layer: &Layer, pool: &MaxPool2d, x: &str) -> String {
+    if layer.output.extents().len() == 1 {
+        return whole_planes(graph, layer, "ReduceMax", x);
+    }
+    let attributes = window(&pool.kernel, &pool.stride, &pool.padding);
+    graph.node(&out(&layer.path), "MaxPool", &[x], attributes)
+}
+
+/// One number for each channel.
+fn whole_planes(graph: &mut Builder<'_>, layer: &Layer, operator: &str, x: &str) -> String {
+    let axes = graph.ints("axes of height and width", &[2, 3]);
+    let attributes = vec![int("keepdims", 0)];
+    graph.node(&out(&layer.path), operator, &[x, &axes], attributes)
+}
+
 /// A mean over windows, or over whole channels, of which one number is left.
 fn average(graph: &mut Builder<'_>, layer: &Layer, pool: &AvgPool2d, x: &str) -> String {
     let path = layer.path.as_str();
     if layer.output.extents().len() == 1 {
-        let axes = graph.ints("axes of height and width", &[2, 3]);
-        return graph.node(
-            &out(path),
-            "ReduceMean",
-            &[x, &axes],
-            vec![int("keepdims", 0)],
-        );
+        return whole_planes(graph, layer, "ReduceMean", x);
     }
     let mut attributes = window(&pool.kernel, &pool.stride, &pool.padding);
     attributes.push(int("count_include_pad", 1));

@@ -142,6 +142,7 @@ fn the_cases_have_every_kind_of_layer() {
         "max_pool2d",
         "avg_pool2d",
         "global_avg_pool",
+        "global_max_pool",
         "batch_norm",
         "layer_norm",
         "group_norm",

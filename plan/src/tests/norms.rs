@@ -6,6 +6,17 @@ use super::{average, batch_norm, classes, linear, norm, planned};
 use crate::{Error, Init, Mode, Warning};
 
 #[test]
+fn the_largest_of_channels_is_a_number_for_each_and_takes_images() {
+    let kinds = vec![norm(3), LayerKind::GlobalMaxPool, classes()];
+    let plan = planned("6x8x4", kinds.clone(), |_| ()).unwrap();
+    assert_eq!(plan.layers[1].output.to_string(), "6");
+    assert_eq!(plan.layers[1].parameter_count, 0);
+    let refused = planned("8", kinds[1..].to_vec(), |_| ()).unwrap_err();
+    let expected = "layer 0 (global_max_pool) needs samples of C x H x W";
+    assert!(refused.to_string().contains(expected), "{refused}");
+}
+
+#[test]
 fn poolings_and_norms_have_pytorchs_shapes_and_parameters() {
     let kinds = vec![
         norm(3),

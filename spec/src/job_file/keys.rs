@@ -114,6 +114,7 @@ pub(super) const LAYERS: &[&str] = &[
     "max_pool2d",
     "avg_pool2d",
     "global_avg_pool",
+    "global_max_pool",
     "batch_norm",
     "layer_norm",
     "group_norm",

@@ -164,6 +164,7 @@ fn bare(field: &Field<'_>, word: &str, found: &mut Found) -> Option<LayerKind> {
         "max_pool2d" => ("max_pool2d", "{ max_pool2d = 2 }"),
         "avg_pool2d" => ("avg_pool2d", "{ avg_pool2d = 2 }"),
         "global_avg_pool" => return Some(LayerKind::GlobalAvgPool),
+        "global_max_pool" => return Some(LayerKind::GlobalMaxPool),
         "batch_norm" => return Some(normalization::bare_batch_norm()),
         "layer_norm" => return Some(normalization::bare_layer_norm()),
         "group_norm" => ("group_norm", "{ group_norm = 8 }"),

@@ -303,6 +303,7 @@ fn entry(layer: &Layer) -> String {
         LayerKind::Relu
         | LayerKind::Flatten
         | LayerKind::GlobalAvgPool
+        | LayerKind::GlobalMaxPool
         | LayerKind::Activation(_)
         | LayerKind::Softmax
         | LayerKind::LogSoftmax => match layer.name {

@@ -261,7 +261,7 @@ fn average_poolings_and_norms_have_a_main_value_or_a_table() {
     };
     assert_eq!(
         kinds(
-            r#"[{ avg_pool2d = 3 }, { avg_pool2d = { kernel = 4, stride = 1, padding = 2 } }, "global_avg_pool",
+            r#"[{ avg_pool2d = 3 }, { avg_pool2d = { kernel = 4, stride = 1, padding = 2 } }, "global_avg_pool", "global_max_pool",
                 "batch_norm", { batch_norm = { momentum = 0.25 } }, "layer_norm", { layer_norm = { eps = 1e-3, affine = false } }, { group_norm = 4 },
                 { group_norm = { groups = 2, eps = 0.5 } }]"#
         ),
@@ -269,6 +269,7 @@ fn average_poolings_and_norms_have_a_main_value_or_a_table() {
             average(3, 3, 0),
             average(4, 1, 2),
             LayerKind::GlobalAvgPool,
+            LayerKind::GlobalMaxPool,
             LayerKind::BatchNorm(BatchNorm {
                 eps: 1e-5,
                 momentum: 0.1,

@@ -93,6 +93,7 @@ fn kind() -> impl Strategy<Value = LayerKind> {
         LayerKind::Relu,
         LayerKind::Flatten,
         LayerKind::GlobalAvgPool,
+        LayerKind::GlobalMaxPool,
         LayerKind::Softmax,
         LayerKind::LogSoftmax,
     ]);
