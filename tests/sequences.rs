@@ -1,7 +1,15 @@
 //! Text, from the file to the rows: language models and classifiers with recurrent layers.
 
+use std::fs;
+
+use safetensors::serialize;
+use safetensors::tensor::TensorView;
+use serde_json::Value;
+
+use crate::exchange::tensors;
 use crate::main_road::{assert_same, assert_trained, column};
-use crate::yard::{Yard, repository};
+use crate::refusals::sentence;
+use crate::yard::{Yard, repository, text};
 
 /// A language model over the licence's characters, and what it sees.
 const LANGUAGE: &str = r#"name = "language"
@@ -67,13 +75,8 @@ fn same_in_every_way(yard: &Yard, file: &str) -> Vec<String> {
     expected
 }
 
-fn number(row: &str, key: &str) -> f64 {
-    column(row, key).parse().expect("a number")
-}
-
-#[test]
-fn a_language_model_learns_the_next_character_to_the_same_rows_on_every_way() {
-    let yard = Yard::new(&[1, 1, 2]);
+/// The licence as a stream of characters, the end of it for validation; what is shown of it.
+fn import_licence(yard: &Yard) -> Value {
     let licence = repository("LICENSE");
     let import = [
         "data",
@@ -87,7 +90,17 @@ fn a_language_model_learns_the_next_character_to_the_same_rows_on_every_way() {
         "--test-fraction",
         "0.2",
     ];
-    let shown = yard.json(&import);
+    yard.json(&import)
+}
+
+fn number(row: &str, key: &str) -> f64 {
+    column(row, key).parse().expect("a number")
+}
+
+#[test]
+fn a_language_model_learns_the_next_character_to_the_same_rows_on_every_way() {
+    let yard = Yard::new(&[1, 1, 2]);
+    let shown = import_licence(&yard);
     let vocabulary = shown["tokens"]["vocabulary"]
         .as_f64()
         .expect("a vocabulary");
@@ -132,4 +145,42 @@ fn a_classifier_of_sentences_of_unequal_lengths_learns_to_the_same_rows_on_every
     let last = rows.last().expect("a row");
     assert_eq!(number(last, "validation_accuracy"), 1.0, "{last}");
     assert_eq!(number(last, "validation_f1"), 1.0, "{last}");
+}
+
+#[test]
+fn a_model_of_text_goes_out_and_comes_back_but_not_with_tied_names_that_differ() {
+    let yard = Yard::new(&[1]);
+    import_licence(&yard);
+    let file = yard.file("job.toml", LANGUAGE);
+    let id = yard.submit(&file, &[]);
+    yard.succeeded(&id);
+    let export = |checkpoint: &str, output: &str| {
+        yard.json(&["checkpoint", "export", checkpoint, "-o", output]);
+        tensors(&fs::read(yard.folder().join(output)).expect("it is written"))
+    };
+    let mut state = export(&id, "state.safetensors");
+    assert_eq!(state["characters.weight"], state["4.weight"]);
+    let import = ["checkpoint", "import", "state.safetensors", "--job", &file];
+    let back = text(&yard.json(&import)["digest"]);
+    assert_eq!(export(&back, "again.safetensors"), state);
+    let evaluate = |checkpoint: &str| yard.json(&["model", "evaluate", checkpoint]);
+    let evaluated = evaluate(&id);
+    assert!(evaluated["loss"].as_f64().is_some_and(f64::is_finite));
+    assert_eq!(evaluate(&back), evaluated);
+
+    state.get_mut("4.weight").expect("a tensor").2[0] ^= 1;
+    let views = state.iter().map(|(name, (dtype, shape, data))| {
+        let view = TensorView::new(*dtype, shape.clone(), data);
+        (name, view.expect("a tensor"))
+    });
+    let bytes = serialize(views, None).expect("a file");
+    yard.file("state.safetensors", bytes);
+    let said = sentence(yard.run(&import), 2);
+    assert_eq!(
+        said,
+        "cannot import state.safetensors: it does not hold the job's model: tensor 4.weight has other values than \
+         characters.weight, to which the job ties it (take `tied` out of the job file to have both); compare the layers and \
+         their names in the job file with the names in the file"
+    );
+    assert_eq!(yard.list(&["checkpoint", "list"]).len(), 2);
 }
