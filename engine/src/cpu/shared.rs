@@ -31,12 +31,6 @@ impl<'a, T> Shared<'a, T> {
         self.len
     }
 
-    /// Where the whole begins, for parts that are no stretch of it.
-    #[allow(dead_code)] // For `Columns::some`.
-    pub fn start(&self) -> *mut T {
-        self.start
-    }
-
     /// One part; none if the whole is empty, as an absent operand is.
     ///
     /// # Safety

@@ -6,15 +6,25 @@ use crate::float::Float;
 use crate::record::add_elements;
 
 impl<T: Float> Engine<T> {
-    /// Adds one slot's sums to another's.
+    /// Adds one slot's sums to another's, on all threads: each element is one sum of two.
     ///
     /// # Panics
     /// If one does not exist, both are the same, or the plan is not for training.
     pub fn add(&mut self, into: usize, from: usize) {
-        let views = [into, from].map(|slot| self.known_slot(slot));
+        let slots = [into, from].map(|slot| self.known_slot(slot));
+        assert_ne!(into, from, "a slot is added to another");
         let (_, tail) = self.views.record();
-        if let [into, from] = &mut self.device.many_mut(&views)[..] {
-            add_elements::<T>(tail, 0, into, from);
+        let [sums, addend] = slots.map(|slot| View {
+            bytes: tail,
+            ..slot
+        });
+        self.device.add(None, addend, sums);
+        let tails = slots.map(|slot| View {
+            offset: slot.offset + tail,
+            bytes: slot.bytes - tail,
+        });
+        if let [into, from] = &mut self.device.many_mut(&tails)[..] {
+            add_elements::<T>(tail, tail, into, from);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What must not change a bit, and what must agree within rounding.
 
 use engine::{Batch, Engine, Fault, Samples};
+use plan::Mode;
 use spec::model::LayerKind::{Flatten, GlobalAvgPool, LogSoftmax, Relu, Softmax};
 
 use crate::networks::{
@@ -174,6 +175,32 @@ fn eight_microbatches_give_the_gradient_of_one() {
     };
     assert_eq!(tail(&whole), tail(&parts));
     assert_eq!(tail(&whole)[8..16], 32u64.to_le_bytes());
+}
+
+#[test]
+fn slots_are_added_value_by_value_on_any_number_of_threads() {
+    // More values than one thread takes at a time, and no multiple of that.
+    let network = Network {
+        threads: 2,
+        microbatches: 2,
+        ..Network::new(&[200], 5, 4, vec![linear(173), classes()])
+    };
+    let tail = network.engine::<f32>().plan().tail_offset as usize;
+    let records = [1, 2].map(|threads| {
+        let plan = network.plan(Mode::Train).expect("a plan");
+        let mut engine = Engine::<f32>::new(plan, threads).expect("an engine");
+        engine.initialize(3);
+        for slot in 0..2 {
+            let (x, labels) = network.batch::<f32>(4, slot as u64);
+            engine.train(&Batch::classified(&x, &labels), slot).unwrap();
+        }
+        let mut expected = engine.slot_bytes(0).to_vec();
+        engine::add_record(tail, 0, &mut expected, engine.slot_bytes(1));
+        engine.add(0, 1);
+        assert!(engine.slot_bytes(0) == expected, "{threads} threads");
+        expected
+    });
+    assert!(records[0] == records[1]);
 }
 
 #[test]

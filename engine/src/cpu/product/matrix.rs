@@ -43,7 +43,7 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// If the part is not inside.
-    #[allow(dead_code)] // For callers that share rows out among threads.
+    #[cfg(test)]
     pub fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
         assert!(rows.start <= rows.end && rows.end <= self.rows);
         assert!(columns.start <= columns.end && columns.end <= self.columns);

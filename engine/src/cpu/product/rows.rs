@@ -1,7 +1,6 @@
 //! Products that run along the columns of the right side: every value of the left one is broadcast.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
@@ -54,16 +53,12 @@ pub(crate) enum Start<'a> {
     Zero,
     /// At one value per row.
     Bias(&'a [f32]),
-    #[allow(dead_code)] // For sums over more channels than one go takes.
-    /// At what the output holds: the product goes on where it stopped, to the same bits.
-    Output,
 }
 
 /// Columns of a matrix that one product writes.
 pub(crate) struct Columns<'a> {
     start: *mut f32,
     pitch: usize,
-    count: usize,
     rows: usize,
     borrowed: PhantomData<&'a mut [f32]>,
 }
@@ -75,23 +70,6 @@ impl<'a> Columns<'a> {
         Columns {
             start,
             pitch,
-            count: pitch,
-            rows,
-            borrowed: PhantomData,
-        }
-    }
-
-    /// The columns `range` of a matrix of `rows` rows, `pitch` apart.
-    ///
-    /// # Safety
-    /// `start` points to such a matrix, which outlives `'a`, and nobody else touches these columns meanwhile.
-    #[allow(dead_code)] // As above.
-    pub unsafe fn some(start: *mut f32, rows: usize, pitch: usize, range: Range<usize>) -> Self {
-        assert!(range.start <= range.end && range.end <= pitch);
-        Columns {
-            start: start.wrapping_add(range.start),
-            pitch,
-            count: range.len(),
             rows,
             borrowed: PhantomData,
         }
@@ -109,7 +87,7 @@ impl WithSimd for Rows<'_> {
             self.columns.is_multiple_of(2 * S::F32_LANES) && self.left.len() >= self.rows * packed
         );
         assert!(self.steps.end(self.columns) <= self.right.len());
-        assert!(self.rows <= self.out.rows && self.out.count <= self.columns);
+        assert!(self.rows <= self.out.rows && self.out.pitch <= self.columns);
         if let Start::Bias(bias) = self.start {
             assert!(bias.len() >= self.rows);
         }
@@ -121,7 +99,7 @@ impl WithSimd for Rows<'_> {
                 left,
                 first,
             };
-            for column in (0..self.out.count).step_by(2 * S::F32_LANES) {
+            for column in (0..self.out.pitch).step_by(2 * S::F32_LANES) {
                 // SAFETY: the assertions above keep every access of the tile inside its slice and inside the columns
                 // that are this product's own.
                 unsafe {
@@ -172,13 +150,6 @@ impl RowsTile<'_> {
                         *sums = [simd.splat_f32s(bias[self.first + row]); 2];
                     }
                 }
-                Start::Output => {
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        for (part, sum) in sums.iter_mut().enumerate() {
-                            *sum = simd.partial_load_f32s(self.out::<S>(row, column, part));
-                        }
-                    }
-                }
             }
             let mut left = self.left.as_ptr();
             for a in 0..outer {
@@ -220,8 +191,8 @@ impl RowsTile<'_> {
     #[allow(clippy::mut_from_ref)]
     unsafe fn out<S: Simd>(&self, row: usize, column: usize, part: usize) -> &mut [f32] {
         let out = &self.task.out;
-        let first = (column + part * S::F32_LANES).min(out.count);
-        let count = S::F32_LANES.min(out.count - first);
+        let first = (column + part * S::F32_LANES).min(out.pitch);
+        let count = S::F32_LANES.min(out.pitch - first);
         // SAFETY: the words lie inside this product's own columns, and one slice of them is alive at a time.
         unsafe {
             std::slice::from_raw_parts_mut(

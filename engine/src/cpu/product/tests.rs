@@ -85,18 +85,20 @@ proptest! {
                     assert_eq!(cut[row * count + column], plain[row * count + column].max(0.0));
                 }
             }
-            // The same rows copied out, in two runs of which the second goes on where the first stopped: the same bits.
+            // The same rows copied out: the same bits. In two runs, each of some columns of the left side: their sum.
             let dense: Vec<f32> = (0..depth).flat_map(|k| right[steps.offset(k)..][..columns].to_vec()).collect();
             let part = |from: usize, to: usize| Steps { counts: [1, 1, to - from], strides: [0, 0, columns] };
-            let mut pieces = vec![7.0; rows * count];
-            if split > 0 {
-                run(Start::Bias(&bias), false, [0, depth - split], &dense, part(0, split), &mut pieces);
+            let mut copied = vec![7.0; rows * count];
+            run(Start::Bias(&bias), false, [0, 0], &dense, part(0, depth), &mut copied);
+            assert_eq!(copied, plain, "{set}");
+            if split > 0 && split < depth {
+                let mut pieces = [vec![7.0; rows * count], vec![7.0; rows * count]];
+                run(Start::Bias(&bias), false, [0, depth - split], &dense, part(0, split), &mut pieces[0]);
+                run(Start::Zero, false, [split, 0], &dense[split * columns..], part(split, depth), &mut pieces[1]);
+                for (at, &plain) in plain.iter().enumerate() {
+                    assert_close(set, pieces[0][at] + pieces[1][at], f64::from(plain));
+                }
             }
-            if split < depth {
-                let start = if split > 0 { Start::Output } else { Start::Bias(&bias) };
-                run(start, false, [split, 0], &dense[split * columns..], part(split, depth), &mut pieces);
-            }
-            assert_eq!(pieces, plain, "{set}");
         });
     }
 
