@@ -3,8 +3,8 @@
 //! overlap.
 
 use plan::{
-    AvgPool2d, BatchNorm, Dense, Dropout, Embedding, GroupNorm, MaxPool2d, OverTime,
-    RecurrentStage, Softmax, Window,
+    BatchNorm, Dense, Dropout, Embedding, Geometry, GroupNorm, OverTime, RecurrentStage, Softmax,
+    Window,
 };
 use spec::loss::Loss;
 use spec::model::Activation;
@@ -91,7 +91,7 @@ pub(crate) trait Windows {
     /// The largest value of each window, and where in the window it stood; the first of equals, and NaN before all.
     fn max_pool_forward(
         &mut self,
-        pool: &MaxPool2d,
+        pool: &Geometry,
         samples: usize,
         x: View,
         y: View,
@@ -101,7 +101,7 @@ pub(crate) trait Windows {
     /// Each output's gradient goes to the place that it came from.
     fn max_pool_backward(
         &mut self,
-        pool: &MaxPool2d,
+        pool: &Geometry,
         samples: usize,
         y_gradient: View,
         indices: View,
@@ -109,12 +109,12 @@ pub(crate) trait Windows {
     );
 
     /// The mean of each window.
-    fn average_forward(&mut self, pool: &AvgPool2d, samples: usize, x: View, y: View);
+    fn average_forward(&mut self, pool: &Geometry, samples: usize, x: View, y: View);
 
     /// Each output's gradient, in equal parts to all places of its window.
     fn average_backward(
         &mut self,
-        pool: &AvgPool2d,
+        pool: &Geometry,
         samples: usize,
         y_gradient: View,
         x_gradient: View,

@@ -36,8 +36,7 @@ pub(crate) fn cost(
     let window = match op {
         Op::Linear(linear) => linear.inputs as u64,
         Op::Conv2d(conv) => conv.window() as u64,
-        Op::MaxPool2d(pool) => (pool.kernel[0] * pool.kernel[1]) as u64,
-        Op::AvgPool2d(pool) => (pool.kernel[0] * pool.kernel[1]) as u64,
+        Op::MaxPool2d(pool) | Op::AvgPool2d(pool) => pool.taps() as u64,
         Op::Relu | Op::Activation(_) | Op::Softmax(_) | Op::Dropout(_) | Op::Add => 1,
         // Mean, variance, and the normalised value, scaled and moved.
         Op::BatchNorm(_) | Op::LayerNorm(_) | Op::GroupNorm(_) => 7,

@@ -1,12 +1,10 @@
 //! One layer on the shape that reaches it: its operation with every extent, and what goes out.
 
 use spec::Shape;
-use spec::model::{self, LayerKind, Size};
+use spec::model::{LayerKind, Pair, Size};
 
 use crate::error::Error;
-use crate::op::{
-    AvgPool2d, BatchNorm, Conv2d, Dropout, GroupNorm, Linear, MaxPool2d, Op, Scale, Softmax,
-};
+use crate::op::{BatchNorm, Conv2d, Dropout, Geometry, GroupNorm, Linear, Op, Scale, Softmax};
 use crate::signal::Signal;
 
 /// Sizes that the data knows.
@@ -64,91 +62,25 @@ impl<'a> At<'a> {
             }
             LayerKind::Conv2d(conv) => {
                 self.no_steps()?;
-                let (channels, input) = self.image()?;
-                let (kernel, stride, padding) =
-                    (pair(conv.kernel), pair(conv.stride), pair(conv.padding));
                 let filters = conv.filters as usize;
                 self.at_least_one("filters", filters)?;
-                let output = self.windows(input, kernel, stride, padding)?;
+                let geometry = self.windows(conv.kernel, conv.stride, conv.padding)?;
+                let [height, width] = geometry.output;
                 let op = Conv2d {
-                    channels,
-                    input,
+                    geometry,
                     filters,
-                    output,
-                    kernel,
-                    stride,
-                    padding,
                     bias: conv.bias,
                 };
-                Ok((
-                    Op::Conv2d(op),
-                    self.shape(vec![filters, output[0], output[1]])?,
-                ))
+                Ok((Op::Conv2d(op), self.shape(vec![filters, height, width])?))
             }
             LayerKind::MaxPool2d(pool) => {
-                self.no_steps()?;
-                let (channels, input) = self.image()?;
-                let (kernel, stride, padding) =
-                    (pair(pool.kernel), pair(pool.stride), pair(pool.padding));
-                self.half_at_most(kernel, padding)?;
-                let output = self.windows(input, kernel, stride, padding)?;
-                let op = MaxPool2d {
-                    channels,
-                    input,
-                    output,
-                    kernel,
-                    stride,
-                    padding,
-                };
-                Ok((
-                    Op::MaxPool2d(op),
-                    self.shape(vec![channels, output[0], output[1]])?,
-                ))
+                self.pooling(pool.kernel, pool.stride, pool.padding, Op::MaxPool2d)
             }
             LayerKind::AvgPool2d(pool) => {
-                self.no_steps()?;
-                let (channels, input) = self.image()?;
-                let (kernel, stride, padding) =
-                    (pair(pool.kernel), pair(pool.stride), pair(pool.padding));
-                self.half_at_most(kernel, padding)?;
-                let output = self.windows(input, kernel, stride, padding)?;
-                let op = AvgPool2d {
-                    channels,
-                    input,
-                    output,
-                    kernel,
-                    stride,
-                    padding,
-                };
-                Ok((
-                    Op::AvgPool2d(op),
-                    self.shape(vec![channels, output[0], output[1]])?,
-                ))
+                self.pooling(pool.kernel, pool.stride, pool.padding, Op::AvgPool2d)
             }
-            LayerKind::GlobalAvgPool => {
-                let (channels, input) = self.image()?;
-                let op = AvgPool2d {
-                    channels,
-                    input,
-                    output: [1, 1],
-                    kernel: input,
-                    stride: [1, 1],
-                    padding: [0, 0],
-                };
-                Ok((Op::AvgPool2d(op), self.shape(vec![channels])?))
-            }
-            LayerKind::GlobalMaxPool => {
-                let (channels, input) = self.image()?;
-                let op = MaxPool2d {
-                    channels,
-                    input,
-                    output: [1, 1],
-                    kernel: input,
-                    stride: [1, 1],
-                    padding: [0, 0],
-                };
-                Ok((Op::MaxPool2d(op), self.shape(vec![channels])?))
-            }
+            LayerKind::GlobalAvgPool => self.whole_channels(Op::AvgPool2d),
+            LayerKind::GlobalMaxPool => self.whole_channels(Op::MaxPool2d),
             LayerKind::BatchNorm(norm) => {
                 self.no_steps()?;
                 let channels = self.input.channels();
@@ -306,13 +238,43 @@ impl<'a> At<'a> {
         Ok(())
     }
 
-    fn windows(
+    /// A pooling of windows.
+    fn pooling(
         &self,
-        input: [usize; 2],
-        kernel: [usize; 2],
-        stride: [usize; 2],
-        padding: [usize; 2],
-    ) -> Result<[usize; 2], Error> {
+        kernel: Pair,
+        stride: Pair,
+        padding: Pair,
+        op: fn(Geometry) -> Op,
+    ) -> Result<(Op, Shape), Error> {
+        self.no_steps()?;
+        self.image()?;
+        self.half_at_most(extents(kernel), extents(padding))?;
+        let geometry = self.windows(kernel, stride, padding)?;
+        let [height, width] = geometry.output;
+        Ok((
+            op(geometry),
+            self.shape(vec![geometry.channels, height, width])?,
+        ))
+    }
+
+    /// A pooling of whole channels, of which one value each is left.
+    fn whole_channels(&self, op: fn(Geometry) -> Op) -> Result<(Op, Shape), Error> {
+        let (channels, input) = self.image()?;
+        let geometry = Geometry {
+            channels,
+            input,
+            output: [1, 1],
+            kernel: input,
+            stride: [1, 1],
+            padding: [0, 0],
+        };
+        Ok((op(geometry), self.shape(vec![channels])?))
+    }
+
+    /// Windows over the sample.
+    fn windows(&self, kernel: Pair, stride: Pair, padding: Pair) -> Result<Geometry, Error> {
+        let (channels, input) = self.image()?;
+        let [kernel, stride, padding] = [kernel, stride, padding].map(extents);
         let mut output = [0; 2];
         for (axis, window) in ["height", "width"].into_iter().enumerate() {
             self.at_least_one("kernel", kernel[axis])?;
@@ -331,7 +293,14 @@ impl<'a> At<'a> {
             }
             output[axis] = (padded - kernel[axis]) / stride[axis] + 1;
         }
-        Ok(output)
+        Ok(Geometry {
+            channels,
+            input,
+            output,
+            kernel,
+            stride,
+            padding,
+        })
     }
 
     /// A number of the layer that must not be 0.
@@ -363,6 +332,6 @@ impl<'a> At<'a> {
     }
 }
 
-fn pair(pair: model::Pair) -> [usize; 2] {
+fn extents(pair: Pair) -> [usize; 2] {
     [pair.h as usize, pair.w as usize]
 }

@@ -46,8 +46,8 @@ pub use lifetime::Buffer;
 pub use memory::{Kinds, Memory};
 pub use objective::Objective;
 pub use op::{
-    AvgPool2d, BatchNorm, Conv2d, Dropout, Embedding, GroupNorm, Linear, MaxPool2d, Op, OverTime,
-    Recurrent, Scale, Softmax, TimeKind,
+    BatchNorm, Conv2d, Dropout, Embedding, Geometry, GroupNorm, Linear, Op, OverTime, Recurrent,
+    Scale, Softmax, TimeKind,
 };
 pub use parameter::{Init, Parameter, Statistic};
 pub use plan::{Mode, Plan, Request, Rules, plan};

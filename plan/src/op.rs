@@ -13,9 +13,9 @@ pub enum Op {
     /// Cross-correlation; `W: (filters, channels, kernel h, kernel w)`, `b: (filters)`.
     Conv2d(Conv2d),
     /// The largest value of each window.
-    MaxPool2d(MaxPool2d),
+    MaxPool2d(Geometry),
     /// The mean of each window.
-    AvgPool2d(AvgPool2d),
+    AvgPool2d(Geometry),
     /// Normalisation of each channel over the microbatch; weight and bias: `(C)`.
     BatchNorm(BatchNorm),
     /// Normalisation over a whole sample; weight and bias have the sample's extents.
@@ -126,35 +126,6 @@ pub enum TimeKind {
     Max,
 }
 
-/// Extents of a two-dimensional average pooling. Pairs are `[height, width]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct AvgPool2d {
-    /// Channels.
-    pub channels: usize,
-    /// Input height and width.
-    pub input: [usize; 2],
-    /// Output height and width.
-    pub output: [usize; 2],
-    /// Extent of the window.
-    pub kernel: [usize; 2],
-    /// Step between windows.
-    pub stride: [usize; 2],
-    /// Zeros on each side; they count for the mean.
-    pub padding: [usize; 2],
-}
-
-impl AvgPool2d {
-    /// Values of one input sample.
-    pub fn inputs(&self) -> usize {
-        self.channels * self.input[0] * self.input[1]
-    }
-
-    /// Values of one output sample.
-    pub fn outputs(&self) -> usize {
-        self.channels * self.output[0] * self.output[1]
-    }
-}
-
 /// A normalisation of channels over samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct BatchNorm {
@@ -231,23 +202,53 @@ pub struct Linear {
     pub tied: Option<usize>,
 }
 
-/// Extents of a two-dimensional convolution. Pairs are `[height, width]`.
+/// Windows that slide over the height and the width of a sample. Pairs are `[height, width]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Conv2d {
-    /// Input channels.
+pub struct Geometry {
+    /// Channels that come in; of a pooling as many go out.
     pub channels: usize,
     /// Input height and width.
     pub input: [usize; 2],
-    /// Output channels.
-    pub filters: usize,
     /// Output height and width.
     pub output: [usize; 2],
     /// Extent of the window.
     pub kernel: [usize; 2],
     /// Step between windows.
     pub stride: [usize; 2],
-    /// Zeros on each side.
+    /// What stands on each side of the input: zeros, or for a largest value minus infinity. Zeros count for a mean.
     pub padding: [usize; 2],
+}
+
+impl Geometry {
+    /// Values of one input sample.
+    pub fn inputs(&self) -> usize {
+        self.channels * self.input[0] * self.input[1]
+    }
+
+    /// Values of one output sample of a pooling.
+    pub fn outputs(&self) -> usize {
+        self.channels * self.output[0] * self.output[1]
+    }
+
+    /// Places of a channel under one window.
+    pub fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Bytes of the number that says where in a window its largest value stood: 1 for windows of up to 256 values, else 4.
+    pub fn index_bytes(&self) -> usize {
+        if self.taps() <= 256 { 1 } else { 4 }
+    }
+}
+
+/// A two-dimensional convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Conv2d {
+    /// Its windows.
+    #[serde(flatten)]
+    pub geometry: Geometry,
+    /// Output channels.
+    pub filters: usize,
     /// Whether a bias is added per filter.
     pub bias: bool,
 }
@@ -255,54 +256,16 @@ pub struct Conv2d {
 impl Conv2d {
     /// Values under one window: `channels · kernel h · kernel w`.
     pub fn window(&self) -> usize {
-        self.channels * self.kernel[0] * self.kernel[1]
+        self.geometry.channels * self.geometry.taps()
     }
 
     /// Values of one input sample.
     pub fn inputs(&self) -> usize {
-        self.channels * self.input[0] * self.input[1]
+        self.geometry.inputs()
     }
 
     /// Values of one output sample.
     pub fn outputs(&self) -> usize {
-        self.filters * self.output[0] * self.output[1]
-    }
-}
-
-/// Extents of a two-dimensional max pooling. Pairs are `[height, width]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct MaxPool2d {
-    /// Channels.
-    pub channels: usize,
-    /// Input height and width.
-    pub input: [usize; 2],
-    /// Output height and width.
-    pub output: [usize; 2],
-    /// Extent of the window.
-    pub kernel: [usize; 2],
-    /// Step between windows.
-    pub stride: [usize; 2],
-    /// Minus infinity on each side.
-    pub padding: [usize; 2],
-}
-
-impl MaxPool2d {
-    /// Values of one input sample.
-    pub fn inputs(&self) -> usize {
-        self.channels * self.input[0] * self.input[1]
-    }
-
-    /// Values of one output sample.
-    pub fn outputs(&self) -> usize {
-        self.channels * self.output[0] * self.output[1]
-    }
-
-    /// Bytes of the number that says where in a window its largest value stood: 1 for windows of up to 256 values, else 4.
-    pub fn index_bytes(&self) -> usize {
-        if self.kernel[0] * self.kernel[1] <= 256 {
-            1
-        } else {
-            4
-        }
+        self.filters * self.geometry.output[0] * self.geometry.output[1]
     }
 }

@@ -177,9 +177,9 @@ pub(crate) fn add(
         }
         Op::Recurrent(layer) => recurrent(layer),
         Op::Conv2d(conv) => {
-            let [kernel_h, kernel_w] = conv.kernel;
+            let [kernel_h, kernel_w] = conv.geometry.kernel;
             drawn(
-                vec![conv.filters, conv.channels, kernel_h, kernel_w],
+                vec![conv.filters, conv.geometry.channels, kernel_h, kernel_w],
                 conv.bias,
             )?
         }

@@ -9,8 +9,8 @@ use spec::model::Activation;
 
 use crate::dense::DenseWork;
 use crate::op::{
-    AvgPool2d, BatchNorm, Conv2d, Dropout, Embedding, GroupNorm, Linear, MaxPool2d, Op, OverTime,
-    Recurrent, Softmax, TimeKind,
+    BatchNorm, Conv2d, Dropout, Embedding, Geometry, GroupNorm, Linear, Op, OverTime, Recurrent,
+    Softmax, TimeKind,
 };
 use crate::parameter::Parameter;
 use crate::recurrent::{RecurrentStage, RecurrentWork};
@@ -77,9 +77,9 @@ pub enum StageKind {
     /// A fully connected layer with what follows it.
     Dense(Dense),
     /// A pooling of its own.
-    Pool(MaxPool2d),
+    Pool(Geometry),
     /// An average pooling.
-    Average(AvgPool2d),
+    Average(Geometry),
     /// A normalisation of channels over samples.
     BatchNorm(BatchNorm),
     /// A normalisation inside each sample.
@@ -216,7 +216,7 @@ pub struct Window {
     /// Whether a relu follows it.
     pub relu: bool,
     /// The pooling that follows, if one does.
-    pub pool: Option<MaxPool2d>,
+    pub pool: Option<Geometry>,
     /// How it is cut into work.
     pub work: WindowWork,
 }

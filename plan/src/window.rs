@@ -37,18 +37,22 @@ pub struct Unfolded {
 impl Unfolded {
     /// The right side of the forward product of `conv`, if it can be counted.
     pub fn forward(conv: &Conv2d) -> Option<Self> {
-        let plane = [0, 1].map(|axis| conv.input[axis] + 2 * conv.padding[axis]);
-        if conv.stride == [1, 1] {
-            Unfolded::views(conv.channels, plane, conv.kernel)
+        let plane = [0, 1].map(|axis| conv.geometry.input[axis] + 2 * conv.geometry.padding[axis]);
+        if conv.geometry.stride == [1, 1] {
+            Unfolded::views(conv.geometry.channels, plane, conv.geometry.kernel)
         } else {
-            let columns = product(&conv.output)?;
-            let rows = product(&[conv.channels, conv.kernel[0], conv.kernel[1]])?;
+            let columns = product(&conv.geometry.output)?;
+            let rows = product(&[
+                conv.geometry.channels,
+                conv.geometry.kernel[0],
+                conv.geometry.kernel[1],
+            ])?;
             let leading = columns.checked_next_multiple_of(TILE)?;
             let words = product(&[rows, leading])?;
             Some(Unfolded {
                 rows,
                 columns,
-                pitch: conv.output[1],
+                pitch: conv.geometry.output[1],
                 leading,
                 shifted: false,
                 plane,
@@ -60,8 +64,8 @@ impl Unfolded {
     /// The right side of the product that gives the gradient of the input: the output's gradient, spread by the stride
     /// and padded so that every window position is in reach.
     pub fn backward(conv: &Conv2d) -> Option<Self> {
-        let plane = [0, 1].map(|axis| conv.input[axis] + conv.kernel[axis] - 1);
-        Unfolded::views(conv.filters, plane, conv.kernel)
+        let plane = [0, 1].map(|axis| conv.geometry.input[axis] + conv.geometry.kernel[axis] - 1);
+        Unfolded::views(conv.filters, plane, conv.geometry.kernel)
     }
 
     fn views(channels: usize, plane: [usize; 2], kernel: [usize; 2]) -> Option<Self> {
@@ -153,7 +157,7 @@ impl WindowWork {
         let spread = match &backward {
             Some(spread) => spread
                 .words
-                .checked_add(product(&[conv.channels, spread.leading])?)?,
+                .checked_add(product(&[conv.geometry.channels, spread.leading])?)?,
             None => 0,
         };
         let (forward_lane, backward_lane, forward_packed) = match winograd {
@@ -215,18 +219,22 @@ fn product(extents: &[usize]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::op::Geometry;
 
     fn conv(stride: usize) -> Conv2d {
         let output = [(32 - 1) / stride + 1; 2];
         let (kernel, stride, padding) = ([3, 3], [stride; 2], [1, 1]);
-        Conv2d {
+        let geometry = Geometry {
             channels: 3,
             input: [32, 32],
-            filters: 12,
             output,
             kernel,
             stride,
             padding,
+        };
+        Conv2d {
+            geometry,
+            filters: 12,
             bias: true,
         }
     }

@@ -43,12 +43,15 @@ pub struct Winograd {
 impl Winograd {
     /// The cut of `conv`, in blocks of up to `block` samples, where it pays.
     pub(crate) fn new(conv: &Conv2d, block: usize) -> Option<Self> {
-        if conv.kernel != [3, 3] || conv.stride != [1, 1] {
+        if conv.geometry.kernel != [3, 3] || conv.geometry.stride != [1, 1] {
             return None;
         }
-        let tiles = conv.output.map(|extent| extent.div_ceil(WINOGRAD_OUTPUTS));
+        let tiles = conv
+            .geometry
+            .output
+            .map(|extent| extent.div_ceil(WINOGRAD_OUTPUTS));
         let [channels, filters] =
-            [conv.channels, conv.filters].map(|extent| extent.next_multiple_of(LANES));
+            [conv.geometry.channels, conv.filters].map(|extent| extent.next_multiple_of(LANES));
         let count = (tiles[0] * tiles[1]) as f64;
         // Vector operations, those of the transforms weighed by what they take; the others run at about 5 in 6 of the peak.
         let products = count * WINOGRAD_POINTS as f64 * (channels * filters) as f64;
@@ -139,16 +142,20 @@ impl Winograd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::op::Geometry;
 
     fn conv(channels: usize, filters: usize, extent: usize) -> Conv2d {
-        Conv2d {
+        let geometry = Geometry {
             channels,
             input: [extent; 2],
-            filters,
             output: [extent; 2],
             kernel: [3, 3],
             stride: [1, 1],
             padding: [1, 1],
+        };
+        Conv2d {
+            geometry,
+            filters,
             bias: true,
         }
     }
@@ -159,11 +166,8 @@ mod tests {
         assert!(Winograd::new(&conv(64, 64, 4), 8).is_some());
         assert!(Winograd::new(&conv(3, 12, 32), 8).is_none());
         assert!(Winograd::new(&conv(1, 32, 28), 8).is_none());
-        let strided = Conv2d {
-            stride: [2, 2],
-            output: [14; 2],
-            ..conv(32, 32, 28)
-        };
+        let mut strided = conv(32, 32, 28);
+        (strided.geometry.stride, strided.geometry.output) = ([2, 2], [14; 2]);
         assert!(Winograd::new(&strided, 8).is_none());
     }
 

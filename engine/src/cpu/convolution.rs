@@ -94,7 +94,7 @@ pub(crate) fn forward(cpu: &mut Cpu, window: &Window, samples: usize, at: Window
                 y,
                 indices,
             }),
-            None => compact(flat, pitches, conv.output, y),
+            None => compact(flat, pitches, conv.geometry.output, y),
         }
     };
     let sum = |sample: usize| {
@@ -128,7 +128,7 @@ pub(crate) fn forward(cpu: &mut Cpu, window: &Window, samples: usize, at: Window
                 members.for_each(sum);
             } else if window.norm.is_some() || window.pool.is_some() {
                 for (sample, flat) in members.zip(out.chunks_exact_mut(full)) {
-                    finish(sample, Pitches::dense(conv.output), flat);
+                    finish(sample, Pitches::dense(conv.geometry.output), flat);
                 }
             }
         });
@@ -139,7 +139,7 @@ pub(crate) fn forward(cpu: &mut Cpu, window: &Window, samples: usize, at: Window
             let x = &x[sample * conv.inputs()..(sample + 1) * conv.inputs()];
             let flat = product.run(x, bias, relu, lane_of(thread));
             if keeps {
-                compact(flat, pitches, conv.output, kept(sample));
+                compact(flat, pitches, conv.geometry.output, kept(sample));
                 sum(sample);
             } else {
                 finish(sample, pitches, flat);
@@ -267,7 +267,7 @@ pub(crate) fn backward(cpu: &mut Cpu, window: &Window, samples: usize, at: Windo
                 count: (samples * normal.norm.plane).max(1) as f32,
                 dw: d_weights,
                 db: d_biases,
-                output: conv.output,
+                output: conv.geometry.output,
                 pitches,
                 convolved: before(sample),
                 flat,

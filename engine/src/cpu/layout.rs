@@ -1,6 +1,6 @@
 //! Samples between their dense form and the forms that products read and write: padded, copied out, pitched, pooled.
 
-use plan::{Conv2d, MaxPool2d, Unfolded, Window};
+use plan::{Conv2d, Geometry, Unfolded, Window};
 
 use crate::cpu::product::Steps;
 use crate::reference::max_pool::{max_pool_forward, read_index};
@@ -49,7 +49,7 @@ pub(crate) fn steps(side: &Unfolded, channels: usize, kernel: [usize; 2]) -> Ste
 /// Lays `x: (C, H, W)` out as the right side of the forward product.
 #[inline(always)]
 pub(crate) fn unfold(conv: &Conv2d, side: &Unfolded, x: &[f32], source: &mut [f32]) {
-    let ([height, width], [pad_h, pad_w]) = (conv.input, conv.padding);
+    let ([height, width], [pad_h, pad_w]) = (conv.geometry.input, conv.geometry.padding);
     source.fill(0.0);
     if side.shifted {
         for (channel, x) in x.chunks_exact(height * width).enumerate() {
@@ -62,15 +62,18 @@ pub(crate) fn unfold(conv: &Conv2d, side: &Unfolded, x: &[f32], source: &mut [f3
     }
     for (row, source) in source.chunks_exact_mut(side.leading).enumerate() {
         let (channel, place) = (
-            row / (conv.kernel[0] * conv.kernel[1]),
-            row % (conv.kernel[0] * conv.kernel[1]),
+            row / (conv.geometry.kernel[0] * conv.geometry.kernel[1]),
+            row % (conv.geometry.kernel[0] * conv.geometry.kernel[1]),
         );
-        let (ky, kx) = (place / conv.kernel[1], place % conv.kernel[1]);
+        let (ky, kx) = (
+            place / conv.geometry.kernel[1],
+            place % conv.geometry.kernel[1],
+        );
         for (oy, source) in source[..side.columns]
             .chunks_exact_mut(side.pitch)
             .enumerate()
         {
-            let Some(iy) = (oy * conv.stride[0] + ky)
+            let Some(iy) = (oy * conv.geometry.stride[0] + ky)
                 .checked_sub(pad_h)
                 .filter(|&iy| iy < height)
             else {
@@ -78,7 +81,7 @@ pub(crate) fn unfold(conv: &Conv2d, side: &Unfolded, x: &[f32], source: &mut [f3
             };
             let x = &x[(channel * height + iy) * width..][..width];
             for (ox, value) in source.iter_mut().enumerate() {
-                if let Some(&x) = (ox * conv.stride[1] + kx)
+                if let Some(&x) = (ox * conv.geometry.stride[1] + kx)
                     .checked_sub(pad_w)
                     .and_then(|ix| x.get(ix))
                 {
@@ -111,7 +114,7 @@ pub(crate) fn compact(
 #[inline(always)]
 pub(crate) fn pool_forward(
     pitches: Pitches,
-    pool: &MaxPool2d,
+    pool: &Geometry,
     flat: &mut [f32],
     y: &mut [f32],
     indices: &mut [u8],
@@ -144,7 +147,7 @@ pub(crate) fn pool_forward(
 }
 
 /// Whether a pooling takes the largest of each square of four.
-pub(crate) fn halves(pool: &MaxPool2d) -> bool {
+pub(crate) fn halves(pool: &Geometry) -> bool {
     (pool.kernel, pool.stride, pool.padding) == ([2, 2], [2, 2], [0, 0])
 }
 
@@ -215,7 +218,7 @@ pub(crate) fn unpool(
             }
         }
         None => {
-            let [height, width] = window.conv.output;
+            let [height, width] = window.conv.geometry.output;
             for (flat, dy) in flat
                 .chunks_exact_mut(pitches.channel)
                 .zip(dy.chunks_exact(height * width))
@@ -269,8 +272,8 @@ pub(crate) fn spread(
     placed.fill(0.0);
     let plane = backward.plane[0] * backward.plane[1];
     // Where output 0 lands; before the plane if there is more padding than the window reaches.
-    let [start_y, start_x] =
-        [0, 1].map(|axis| conv.kernel[axis] as isize - 1 - conv.padding[axis] as isize);
+    let [start_y, start_x] = [0, 1]
+        .map(|axis| conv.geometry.kernel[axis] as isize - 1 - conv.geometry.padding[axis] as isize);
     let at = |start: isize, out: usize, stride: usize, extent: usize| {
         usize::try_from(start + (out * stride) as isize)
             .ok()
@@ -280,19 +283,19 @@ pub(crate) fn spread(
         .chunks_exact(forward.leading)
         .zip(placed.chunks_exact_mut(plane))
     {
-        for oy in 0..conv.output[0] {
-            let Some(iy) = at(start_y, oy, conv.stride[0], backward.plane[0]) else {
+        for oy in 0..conv.geometry.output[0] {
+            let Some(iy) = at(start_y, oy, conv.geometry.stride[0], backward.plane[0]) else {
                 continue;
             };
             let row = &mut placed[iy * backward.plane[1]..][..backward.plane[1]];
-            let flat = &flat[oy * forward.pitch..][..conv.output[1]];
+            let flat = &flat[oy * forward.pitch..][..conv.geometry.output[1]];
             match usize::try_from(start_x) {
-                Ok(start_x) if conv.stride[1] == 1 => {
+                Ok(start_x) if conv.geometry.stride[1] == 1 => {
                     row[start_x..start_x + flat.len()].copy_from_slice(flat)
                 }
                 _ => {
                     for (ox, &value) in flat.iter().enumerate() {
-                        if let Some(ix) = at(start_x, ox, conv.stride[1], row.len()) {
+                        if let Some(ix) = at(start_x, ox, conv.geometry.stride[1], row.len()) {
                             row[ix] = value;
                         }
                     }

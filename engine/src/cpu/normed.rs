@@ -1,7 +1,7 @@
 //! The batch norm between a convolution and its relu and pooling: one sample at a time, while it is in the cache. Sums over
 //! samples are folded in their order afterwards, so that no cut into threads decides a bit.
 
-use plan::{BatchNorm, MaxPool2d, Window};
+use plan::{BatchNorm, Geometry, Window};
 use pulp::{Simd, WithSimd};
 
 use crate::cpu::layout::{Pitches, halves, pool_forward};
@@ -191,7 +191,7 @@ impl WithSimd for Finish<'_> {
                     self.normal.of(channel).write(self.window.relu, from, to);
                 }
                 let scratch = &mut self.scratch[..self.convolved.len()];
-                let pitches = Pitches::dense(self.window.conv.output);
+                let pitches = Pitches::dense(self.window.conv.geometry.output);
                 pool_forward(pitches, pool, scratch, self.y, self.indices);
             }
         }
@@ -253,7 +253,7 @@ const PICKED: usize = 512;
 
 /// The values that a pooling took from a channel, from output `first` on.
 #[inline(always)]
-fn pick(pool: &MaxPool2d, x: &[f32], indices: &[u8], first: usize, picked: &mut [f32]) {
+fn pick(pool: &Geometry, x: &[f32], indices: &[u8], first: usize, picked: &mut [f32]) {
     let ([_, width], out_width) = (pool.input, pool.output[1]);
     if halves(pool) && first.is_multiple_of(out_width) && picked.len().is_multiple_of(out_width) {
         let rows = picked.chunks_exact_mut(out_width).enumerate();

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use plan::{AvgPool2d, Conv2d, MaxPool2d, Softmax, Unfolded, Window};
+use plan::{Conv2d, Geometry, Softmax, Unfolded, Window};
 use pulp::{Simd, WithSimd};
 use spec::model::Activation;
 
@@ -225,7 +225,7 @@ impl WithSimd for Unfold<'_> {
 /// The pitched output of a convolution, pooled.
 pub(crate) struct PoolForward<'a> {
     pub pitches: Pitches,
-    pub pool: &'a MaxPool2d,
+    pub pool: &'a Geometry,
     pub flat: &'a mut [f32],
     pub y: &'a mut [f32],
     pub indices: &'a mut [u8],
@@ -281,7 +281,7 @@ impl WithSimd for AddRows<'_> {
 
 /// One sample, pooled by averages.
 pub(crate) struct Average<'a> {
-    pub pool: &'a AvgPool2d,
+    pub pool: &'a Geometry,
     pub x: &'a [f32],
     pub y: &'a mut [f32],
 }
@@ -297,7 +297,7 @@ impl WithSimd for Average<'_> {
 
 /// The averages of one sample undone.
 pub(crate) struct AverageBackward<'a> {
-    pub pool: &'a AvgPool2d,
+    pub pool: &'a Geometry,
     pub dy: &'a [f32],
     pub dx: &'a mut [f32],
 }

@@ -1,6 +1,6 @@
 //! Windows that slide over height and width.
 
-use plan::{AvgPool2d, MaxPool2d, Window};
+use plan::{Geometry, Window};
 
 use crate::backend::{View, WindowBackward, WindowForward, Windows};
 use crate::cpu::convolution;
@@ -20,7 +20,7 @@ impl Windows for Cpu {
 
     fn max_pool_forward(
         &mut self,
-        pool: &MaxPool2d,
+        pool: &Geometry,
         samples: usize,
         x: View,
         y: View,
@@ -49,7 +49,7 @@ impl Windows for Cpu {
 
     fn max_pool_backward(
         &mut self,
-        pool: &MaxPool2d,
+        pool: &Geometry,
         samples: usize,
         y_gradient: View,
         indices: View,
@@ -70,7 +70,7 @@ impl Windows for Cpu {
         });
     }
 
-    fn average_forward(&mut self, pool: &AvgPool2d, samples: usize, x: View, y: View) {
+    fn average_forward(&mut self, pool: &Geometry, samples: usize, x: View, y: View) {
         let arch = self.arch;
         let [x, y]: [&mut [f32]; 2] = self.arena.numbers([x, y]);
         let (x, y) = (&*x, Shared::new(y));
@@ -85,7 +85,7 @@ impl Windows for Cpu {
 
     fn average_backward(
         &mut self,
-        pool: &AvgPool2d,
+        pool: &Geometry,
         samples: usize,
         y_gradient: View,
         x_gradient: View,

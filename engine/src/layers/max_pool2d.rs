@@ -1,6 +1,6 @@
 //! A max pooling that follows no convolution.
 
-use plan::{MaxPool2d, Stage};
+use plan::{Geometry, Stage};
 
 use crate::backend::Backend;
 use crate::layers::views::Views;
@@ -10,7 +10,7 @@ pub(crate) fn forward(
     device: &mut dyn Backend,
     views: &Views,
     stage: &Stage,
-    pool: &MaxPool2d,
+    pool: &Geometry,
     samples: usize,
 ) {
     let batch = views.batch(stage, samples);
@@ -22,7 +22,7 @@ pub(crate) fn backward(
     device: &mut dyn Backend,
     views: &Views,
     stage: &Stage,
-    pool: &MaxPool2d,
+    pool: &Geometry,
     samples: usize,
 ) {
     let batch = views.batch(stage, samples);

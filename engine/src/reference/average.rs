@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use plan::AvgPool2d;
+use plan::Geometry;
 
 use crate::float::Float;
 use crate::reference::sums::total;
 
 /// The places of the input that the window of output `out` covers along one axis.
 #[inline(always)]
-fn covered(pool: &AvgPool2d, axis: usize, out: usize) -> Range<usize> {
+fn covered(pool: &Geometry, axis: usize, out: usize) -> Range<usize> {
     let first = out * pool.stride[axis];
     let end = (first + pool.kernel[axis]).saturating_sub(pool.padding[axis]);
     first
@@ -18,13 +18,13 @@ fn covered(pool: &AvgPool2d, axis: usize, out: usize) -> Range<usize> {
 }
 
 #[inline(always)]
-fn count<T: Float>(pool: &AvgPool2d) -> T {
+fn count<T: Float>(pool: &Geometry) -> T {
     T::of((pool.kernel[0] * pool.kernel[1]) as f64)
 }
 
 /// `x: (C, H, W)`, `y: (C, H', W')`
 #[inline(always)]
-pub(crate) fn average_forward<T: Float>(pool: &AvgPool2d, x: &[T], y: &mut [T]) {
+pub(crate) fn average_forward<T: Float>(pool: &Geometry, x: &[T], y: &mut [T]) {
     let [[height, width], [out_height, out_width]] = [pool.input, pool.output];
     let count = count::<T>(pool);
     let planes = x.chunks_exact(height * width);
@@ -52,7 +52,7 @@ pub(crate) fn average_forward<T: Float>(pool: &AvgPool2d, x: &[T], y: &mut [T]) 
 
 /// `dy: (C, H', W')`, `dx: (C, H, W)`, assigned.
 #[inline(always)]
-pub(crate) fn average_backward<T: Float>(pool: &AvgPool2d, dy: &[T], dx: &mut [T]) {
+pub(crate) fn average_backward<T: Float>(pool: &Geometry, dy: &[T], dx: &mut [T]) {
     let [[height, width], [out_height, out_width]] = [pool.input, pool.output];
     let count = count::<T>(pool);
     let planes = dx.chunks_exact_mut(height * width);
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn zeros_of_the_padding_count_for_the_mean() {
-        let pool = AvgPool2d {
+        let pool = Geometry {
             channels: 1,
             input: [3, 3],
             output: [2, 2],

@@ -1,12 +1,12 @@
 //! Max pooling of one sample, and the numbers that say where in its window each largest value stood.
 
-use plan::MaxPool2d;
+use plan::Geometry;
 
 use crate::float::Float;
 
 /// The pooled values of one sample, and their places if they are kept.
 pub(crate) fn sample_of<'a, T>(
-    pool: &MaxPool2d,
+    pool: &Geometry,
     sample: usize,
     y: &'a mut [T],
     indices: &'a mut [u8],
@@ -22,7 +22,7 @@ pub(crate) fn sample_of<'a, T>(
 
 /// One sample; `indices` may be empty.
 pub(crate) fn max_pool_forward<T: Float>(
-    pool: &MaxPool2d,
+    pool: &Geometry,
     x: &[T],
     y: &mut [T],
     indices: &mut [u8],
@@ -59,12 +59,7 @@ pub(crate) fn max_pool_forward<T: Float>(
 }
 
 /// One sample, assigned.
-pub(crate) fn max_pool_backward<T: Float>(
-    pool: &MaxPool2d,
-    dy: &[T],
-    indices: &[u8],
-    dx: &mut [T],
-) {
+pub(crate) fn max_pool_backward<T: Float>(pool: &Geometry, dy: &[T], indices: &[u8], dx: &mut [T]) {
     let ([height, width], [out_height, out_width]) = (pool.input, pool.output);
     dx.fill(T::ZERO);
     for channel in 0..pool.channels {
@@ -82,7 +77,7 @@ pub(crate) fn max_pool_backward<T: Float>(
 }
 
 /// Notes where in its window the pooled value `out` stood.
-pub(crate) fn write_index(pool: &MaxPool2d, indices: &mut [u8], out: usize, place: usize) {
+pub(crate) fn write_index(pool: &Geometry, indices: &mut [u8], out: usize, place: usize) {
     match pool.index_bytes() {
         1 => indices[out] = place as u8,
         _ => indices[4 * out..4 * out + 4].copy_from_slice(&(place as u32).to_le_bytes()),
@@ -90,7 +85,7 @@ pub(crate) fn write_index(pool: &MaxPool2d, indices: &mut [u8], out: usize, plac
 }
 
 /// Where in its window the pooled value `out` stood.
-pub(crate) fn read_index(pool: &MaxPool2d, indices: &[u8], out: usize) -> usize {
+pub(crate) fn read_index(pool: &Geometry, indices: &[u8], out: usize) -> usize {
     match pool.index_bytes() {
         1 => usize::from(indices[out]),
         _ => {
@@ -116,8 +111,8 @@ pub(crate) fn input_of(
 mod tests {
     use super::*;
 
-    fn pool() -> MaxPool2d {
-        MaxPool2d {
+    fn pool() -> Geometry {
+        Geometry {
             channels: 1,
             input: [3, 3],
             output: [2, 2],
@@ -149,7 +144,7 @@ mod tests {
 
     #[test]
     fn places_in_wide_windows_take_four_bytes() {
-        let wide = MaxPool2d {
+        let wide = Geometry {
             channels: 1,
             input: [1, 300],
             output: [1, 1],

@@ -1,6 +1,6 @@
 //! Windows that slide over height and width.
 
-use plan::{AvgPool2d, BatchNorm, Conv2d, MaxPool2d, Window};
+use plan::{BatchNorm, Conv2d, Geometry, Window};
 
 use crate::backend::{View, WindowBackward, WindowForward, Windows};
 use crate::float::Float;
@@ -173,7 +173,7 @@ impl<T: Float> Windows for Reference<T> {
 
     fn max_pool_forward(
         &mut self,
-        pool: &MaxPool2d,
+        pool: &Geometry,
         samples: usize,
         x: View,
         y: View,
@@ -189,7 +189,7 @@ impl<T: Float> Windows for Reference<T> {
 
     fn max_pool_backward(
         &mut self,
-        pool: &MaxPool2d,
+        pool: &Geometry,
         samples: usize,
         y_gradient: View,
         indices: View,
@@ -203,7 +203,7 @@ impl<T: Float> Windows for Reference<T> {
         }
     }
 
-    fn average_forward(&mut self, pool: &AvgPool2d, samples: usize, x: View, y: View) {
+    fn average_forward(&mut self, pool: &Geometry, samples: usize, x: View, y: View) {
         let [x, y] = self.numbers([Some(x), Some(y)]);
         let rows = x.chunks_exact(pool.inputs());
         for (x, y) in rows.zip(y.chunks_exact_mut(pool.outputs())).take(samples) {
@@ -213,7 +213,7 @@ impl<T: Float> Windows for Reference<T> {
 
     fn average_backward(
         &mut self,
-        pool: &AvgPool2d,
+        pool: &Geometry,
         samples: usize,
         y_gradient: View,
         x_gradient: View,
@@ -228,23 +228,34 @@ impl<T: Float> Windows for Reference<T> {
 
 /// Calls `visit(input position, weight position, output position)` for every product of one sample.
 fn products(conv: &Conv2d, mut visit: impl FnMut(usize, usize, usize)) {
-    let ([height, width], [kernel_h, kernel_w]) = (conv.input, conv.kernel);
+    let ([height, width], [kernel_h, kernel_w]) = (conv.geometry.input, conv.geometry.kernel);
     for filter in 0..conv.filters {
-        for oy in 0..conv.output[0] {
-            for ox in 0..conv.output[1] {
-                let out = (filter * conv.output[0] + oy) * conv.output[1] + ox;
-                for channel in 0..conv.channels {
+        for oy in 0..conv.geometry.output[0] {
+            for ox in 0..conv.geometry.output[1] {
+                let out = (filter * conv.geometry.output[0] + oy) * conv.geometry.output[1] + ox;
+                for channel in 0..conv.geometry.channels {
                     for ky in 0..kernel_h {
-                        let Some(iy) = input_of(oy, ky, conv.stride[0], conv.padding[0], height)
-                        else {
+                        let Some(iy) = input_of(
+                            oy,
+                            ky,
+                            conv.geometry.stride[0],
+                            conv.geometry.padding[0],
+                            height,
+                        ) else {
                             continue;
                         };
                         for kx in 0..kernel_w {
-                            let Some(ix) = input_of(ox, kx, conv.stride[1], conv.padding[1], width)
-                            else {
+                            let Some(ix) = input_of(
+                                ox,
+                                kx,
+                                conv.geometry.stride[1],
+                                conv.geometry.padding[1],
+                                width,
+                            ) else {
                                 continue;
                             };
-                            let weight = ((filter * conv.channels + channel) * kernel_h + ky)
+                            let weight = ((filter * conv.geometry.channels + channel) * kernel_h
+                                + ky)
                                 * kernel_w
                                 + kx;
                             visit((channel * height + iy) * width + ix, weight, out);
@@ -264,7 +275,7 @@ pub(crate) fn conv_forward<T: Float>(
     bias: &[T],
     y: &mut [T],
 ) {
-    let plane = conv.output[0] * conv.output[1];
+    let plane = conv.geometry.output[0] * conv.geometry.output[1];
     for (filter, y) in y.chunks_exact_mut(plane).enumerate() {
         y.fill(bias.get(filter).copied().unwrap_or(T::ZERO));
     }
@@ -285,7 +296,7 @@ pub(crate) fn conv_backward<T: Float>(
     if !dx.is_empty() {
         products(conv, |input, at, out| dx[input] += dy[out] * weight[at]);
     }
-    let plane = conv.output[0] * conv.output[1];
+    let plane = conv.geometry.output[0] * conv.geometry.output[1];
     for (db, dy) in db.iter_mut().zip(dy.chunks_exact(plane)) {
         *db = dy.iter().fold(*db, |sum, &dy| sum + dy);
     }

@@ -1,6 +1,6 @@
 //! Each kind of layer as ONNX's operators. The match is over all kinds: a new one must say what it is here.
 
-use plan::{AvgPool2d, Conv2d, Layer, MaxPool2d, Op, Scale};
+use plan::{Conv2d, Geometry, Layer, Op, Scale};
 use spec::model::{Activation, Gelu};
 
 use super::graph::{Builder, float, int, ints, text};
@@ -116,7 +116,11 @@ fn weight_and_bias(graph: &mut Builder<'_>, path: &str) -> [String; 2] {
 
 fn convolution(graph: &mut Builder<'_>, path: &str, conv: &Conv2d, x: &str) -> String {
     let weight = graph.parameter(&format!("{path}.weight"));
-    let attributes = window(&conv.kernel, &conv.stride, &conv.padding);
+    let attributes = window(
+        &conv.geometry.kernel,
+        &conv.geometry.stride,
+        &conv.geometry.padding,
+    );
     if conv.bias {
         let bias = graph.parameter(&format!("{path}.bias"));
         graph.node(&out(path), "Conv", &[x, &weight, &bias], attributes)
@@ -126,7 +130,7 @@ fn convolution(graph: &mut Builder<'_>, path: &str, conv: &Conv2d, x: &str) -> S
 }
 
 /// The largest of windows, or of whole channels, of which one number is left.
-fn largest(graph: &mut Builder<'_>, layer: &Layer, pool: &MaxPool2d, x: &str) -> String {
+fn largest(graph: &mut Builder<'_>, layer: &Layer, pool: &Geometry, x: &str) -> String {
     if layer.output.extents().len() == 1 {
         return whole_planes(graph, layer, "ReduceMax", x);
     }
@@ -142,7 +146,7 @@ fn whole_planes(graph: &mut Builder<'_>, layer: &Layer, operator: &str, x: &str)
 }
 
 /// A mean over windows, or over whole channels, of which one number is left.
-fn average(graph: &mut Builder<'_>, layer: &Layer, pool: &AvgPool2d, x: &str) -> String {
+fn average(graph: &mut Builder<'_>, layer: &Layer, pool: &Geometry, x: &str) -> String {
     let path = layer.path.as_str();
     if layer.output.extents().len() == 1 {
         return whole_planes(graph, layer, "ReduceMean", x);

@@ -59,7 +59,7 @@ impl<'a> Forward<'a> {
             left: self.packed,
             skipped: [0, 0],
             right: source,
-            steps: steps(side, conv.channels, conv.kernel),
+            steps: steps(side, conv.geometry.channels, conv.geometry.kernel),
             start: if bias.is_empty() {
                 Start::Zero
             } else {
@@ -91,19 +91,19 @@ impl<'a> Backward<'a> {
         let (conv, work) = (&window.conv, &window.work);
         if work.backward.is_some() {
             let height = arch.dispatch(PanelHeight {
-                rows: conv.channels,
+                rows: conv.geometry.channels,
             });
-            let [kernel_h, kernel_w] = conv.kernel;
+            let [kernel_h, kernel_w] = conv.geometry.kernel;
             let taps = kernel_h * kernel_w;
             // The window turned round: the last position meets the first output.
             pack(
                 height,
-                conv.channels,
+                conv.geometry.channels,
                 conv.filters * taps,
                 packed,
                 |channel, column| {
                     let (filter, tap) = (column / taps, taps - 1 - column % taps);
-                    weight[(filter * conv.channels + channel) * taps + tap]
+                    weight[(filter * conv.geometry.channels + channel) * taps + tap]
                 },
             );
         }
@@ -148,7 +148,7 @@ impl<'a> Backward<'a> {
             left: flats,
             left_pitch: side.leading,
             right: sources,
-            steps: steps(side, conv.channels, conv.kernel),
+            steps: steps(side, conv.geometry.channels, conv.geometry.kernel),
             columns: side.leading,
             samples: [members.len(), flat_words, words],
             add: false,
@@ -162,17 +162,17 @@ impl<'a> Backward<'a> {
             let flat = &flats[at * flat_words..(at + 1) * flat_words];
             spread(conv, side, back, flat, placed);
             arch.dispatch(Rows {
-                rows: conv.channels,
+                rows: conv.geometry.channels,
                 left: self.packed,
                 skipped: [0, 0],
                 right: placed,
-                steps: steps(back, conv.filters, conv.kernel),
+                steps: steps(back, conv.filters, conv.geometry.kernel),
                 start: Start::Zero,
                 relu: false,
                 columns: back.leading,
                 out: Columns::all(dx_flat, back.leading),
             });
-            compact(dx_flat, Pitches::of(back), conv.input, dx);
+            compact(dx_flat, Pitches::of(back), conv.geometry.input, dx);
         }
     }
 }

@@ -39,13 +39,13 @@ impl<'a> Tiled<'a> {
         transformed: &'a mut [f32],
     ) -> Self {
         let shared = Shared::new(transformed);
-        pool.for_each(conv.channels, |_, channel| {
+        pool.for_each(conv.geometry.channels, |_, channel| {
             arch.dispatch(TakeWeights {
                 weight,
                 row: 9,
-                column: 9 * conv.channels,
+                column: 9 * conv.geometry.channels,
                 range: channel..channel + 1,
-                rows: conv.channels,
+                rows: conv.geometry.channels,
                 columns: [conv.filters, cut.filters],
                 transformed: shared,
             });
@@ -75,11 +75,11 @@ impl<'a> Tiled<'a> {
             pool.for_each(conv.filters, |_, filter| {
                 arch.dispatch(TakeWeights {
                     weight,
-                    row: 9 * conv.channels,
+                    row: 9 * conv.geometry.channels,
                     column: 9,
                     range: filter..filter + 1,
                     rows: conv.filters,
-                    columns: [conv.channels, cut.channels],
+                    columns: [conv.geometry.channels, cut.channels],
                     transformed: shared,
                 });
             });
@@ -97,8 +97,8 @@ impl<'a> Tiled<'a> {
     /// Where the input lies under the tiles.
     fn inside(&self) -> Placement {
         Placement {
-            extent: self.conv.input,
-            origin: self.conv.padding,
+            extent: self.conv.geometry.input,
+            origin: self.conv.geometry.padding,
             pitch: self.cut.plane()[1],
             lanes: self.cut.channels,
         }
@@ -107,7 +107,7 @@ impl<'a> Tiled<'a> {
     /// Where the output lies among what the tiles give.
     fn outside(&self) -> Placement {
         Placement {
-            extent: self.conv.output,
+            extent: self.conv.geometry.output,
             origin: [0, 0],
             pitch: WINOGRAD_OUTPUTS * self.cut.tiles[1],
             lanes: self.cut.filters,
@@ -185,7 +185,7 @@ impl<'a> Tiled<'a> {
             }
             arch.dispatch(Multiply {
                 rows,
-                depth: conv.channels,
+                depth: conv.geometry.channels,
                 columns: cut.filters,
                 left: inputs,
                 left_at: matrices(rows, cut.channels),
@@ -252,7 +252,7 @@ impl<'a> Tiled<'a> {
             let rows = self.rows(&chunk);
             for (number, sample) in chunk.samples.clone().enumerate() {
                 if chunk.first {
-                    undo(sample, Pitches::dense(conv.output), dense, db);
+                    undo(sample, Pitches::dense(conv.geometry.output), dense, db);
                     arch.dispatch(ToLanes {
                         placement: outside,
                         x: dense,
@@ -276,7 +276,7 @@ impl<'a> Tiled<'a> {
                 });
             }
             arch.dispatch(MultiplyTransposed {
-                rows: conv.channels,
+                rows: conv.geometry.channels,
                 depth: rows,
                 columns: cut.filters,
                 left: inputs,
@@ -325,7 +325,7 @@ impl<'a> Tiled<'a> {
             }
         }
         arch.dispatch(GiveWeights {
-            channels: conv.channels,
+            channels: conv.geometry.channels,
             filters: conv.filters,
             row: cut.filters,
             value: cut.channels * cut.filters,
