@@ -124,7 +124,7 @@ fn agrees<T: Float>(case: &Case, make: fn(&Network) -> Engine<T>) {
         "batchnorm2d"
     };
     let init = Tensors::open(&fixtures().join(format!("{of}.init.safetensors")));
-    let batch = Tensors::open(&fixtures().join(format!("{of}.f32.safetensors")));
+    let batch = Tensors::open(&fixtures().join(format!("{of}.f64.safetensors")));
     let x: Vec<T> = batch.get("batch.x").into_iter().map(T::of).collect();
     let labels = batch.get("batch.target").into_iter();
     let labels: Vec<u32> = labels.map(|label| label as u32).collect();

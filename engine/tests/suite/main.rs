@@ -36,5 +36,3 @@ mod running;
 mod sequences;
 #[cfg(test)]
 mod tensors;
-#[cfg(test)]
-mod walk;

@@ -40,7 +40,7 @@ const ADAGRAD: Optimizer = Optimizer::Adagrad {
 /// The MLP of the fixtures with their initial parameters, and its batch.
 fn mlp<T: Float>(network: &Network, engine: &mut Engine<T>) -> (Vec<T>, Vec<u32>) {
     let init = Tensors::open(&fixtures().join("mlp.init.safetensors"));
-    let batch = Tensors::open(&fixtures().join("mlp.f32.safetensors"));
+    let batch = Tensors::open(&fixtures().join("mlp.f64.safetensors"));
     assert_eq!(network.input, [20]);
     for parameter in engine.plan().parameters.clone() {
         let words = &mut engine.parameters_mut()[parameter.words()];
