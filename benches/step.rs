@@ -22,6 +22,8 @@ fn conv(filters: u32) -> LayerKind {
         kernel,
         stride,
         padding,
+        dilation: Pair::both(1),
+        groups: 1,
         bias: true,
     })
 }

@@ -128,8 +128,8 @@ class Reader:
                 linear.weight = self.named[value["tied"]].weight
             return linear
         if kind == "conv2d":
-            window = (pair(value[key]) for key in ("kernel", "stride", "padding"))
-            return nn.Conv2d(shape[0], value["filters"], *window, bias=value["bias"])
+            window = (pair(value[key]) for key in ("kernel", "stride", "padding", "dilation"))
+            return nn.Conv2d(shape[0], value["filters"], *window, groups=value["groups"], bias=value["bias"])
         if kind == "max_pool2d":
             return nn.MaxPool2d(*(pair(value[key]) for key in ("kernel", "stride", "padding")))
         if kind == "avg_pool2d":

@@ -80,9 +80,9 @@ def network(job, shape, classes):
     layers = nn.Sequential()
     for name, kind, value in entries(job):
         if kind == "conv2d":
-            module = nn.Conv2d(
-                shape[0], value["filters"], value["kernel"], value.get("stride", 1), value.get("padding", 0)
-            )
+            defaults = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+            window = (value.get(key, default) for key, default in defaults.items())
+            module = nn.Conv2d(shape[0], value["filters"], value["kernel"], *window)
         elif kind == "max_pool2d":
             module = nn.MaxPool2d(value)
         elif kind == "batch_norm":

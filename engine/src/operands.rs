@@ -58,7 +58,7 @@ pub(crate) struct LinearBackward {
 pub(crate) struct WindowForward {
     /// `(N, C, H, W)`
     pub x: View,
-    /// `(filters, C, kernel h, kernel w)`
+    /// `(filters, C / groups, kernel h, kernel w)`
     pub weight: View,
     /// `(filters)`
     pub bias: Option<View>,
@@ -132,7 +132,7 @@ impl WindowNormBackward {
 pub(crate) struct WindowBackward {
     /// `(N, C, H, W)`
     pub x: View,
-    /// `(filters, C, kernel h, kernel w)`
+    /// `(filters, C / groups, kernel h, kernel w)`
     pub weight: View,
     /// `(N, filters, H', W')`, where the stage has a relu and no norm: else its memory may be another's by now.
     pub y: Option<View>,

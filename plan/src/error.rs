@@ -147,7 +147,7 @@ pub enum Error {
         word: &'static str,
         /// `height` or `width`.
         window: &'static str,
-        /// The window along it.
+        /// The window along it, the gaps of a dilation included.
         extent: usize,
         /// Shape of the samples that reach the layer.
         input: Shape,
@@ -174,7 +174,7 @@ pub enum Error {
     },
     /// The channels do not fall into equal groups.
     #[error(
-        "layer {path} (group_norm) has groups = {groups}, but the {channels} channels of its input {input} do not fall into so \
+        "layer {path} ({word}) has groups = {groups}, but the {channels} channels of its input {input} do not fall into so \
          many equal groups: use a divisor of {channels}"
     )]
     Groups {
@@ -182,10 +182,30 @@ pub enum Error {
         layer: usize,
         /// Name of the layer.
         path: String,
+        /// What the layer is called in a job file.
+        word: &'static str,
         /// Groups asked for.
         groups: usize,
         /// Channels that reach it.
         channels: usize,
+        /// Shape of the samples that reach it.
+        input: Shape,
+    },
+    /// The filters do not fall into equal groups.
+    #[error(
+        "layer {path} (conv2d) on {input} has groups = {groups}, but its {filters} filters do not fall into so many equal groups: \
+         use a multiple of {groups}, as filters = {}",
+        .filters.next_multiple_of(*.groups)
+    )]
+    FilterGroups {
+        /// Position of the layer.
+        layer: usize,
+        /// Name of the layer.
+        path: String,
+        /// Groups asked for.
+        groups: usize,
+        /// Filters asked for.
+        filters: usize,
         /// Shape of the samples that reach it.
         input: Shape,
     },
@@ -442,6 +462,7 @@ impl Error {
             | Error::WindowTooLarge { layer, .. }
             | Error::PoolPadding { layer, .. }
             | Error::Groups { layer, .. }
+            | Error::FilterGroups { layer, .. }
             | Error::TokensAsValues { layer, .. }
             | Error::NeedsTokens { layer, .. }
             | Error::NeedsSequence { layer, .. }

@@ -4,6 +4,7 @@ use spec::Shape;
 use spec::model::{LayerKind, Pair, Size};
 
 use crate::error::Error;
+use crate::op::reach;
 use crate::op::{BatchNorm, Conv2d, Dropout, Geometry, GroupNorm, Linear, Op, Scale, Softmax};
 use crate::signal::Signal;
 
@@ -64,11 +65,25 @@ impl<'a> At<'a> {
                 self.no_steps()?;
                 let filters = conv.filters as usize;
                 self.at_least_one("filters", filters)?;
-                let geometry = self.windows(conv.kernel, conv.stride, conv.padding)?;
+                let dilation = extents(conv.dilation);
+                let geometry = self.windows(conv.kernel, conv.stride, conv.padding, dilation)?;
                 let [height, width] = geometry.output;
+                let groups = conv.groups as usize;
+                self.equal_groups(groups, geometry.channels)?;
+                if !filters.is_multiple_of(groups) {
+                    return Err(Error::FilterGroups {
+                        layer: self.layer,
+                        path: self.path.into(),
+                        groups,
+                        filters,
+                        input: self.input.clone(),
+                    });
+                }
                 let op = Conv2d {
                     geometry,
                     filters,
+                    dilation,
+                    groups,
                     bias: conv.bias,
                 };
                 Ok((Op::Conv2d(op), self.shape(vec![filters, height, width])?))
@@ -104,16 +119,7 @@ impl<'a> At<'a> {
             }
             LayerKind::GroupNorm(norm) => {
                 let (groups, channels) = (norm.groups as usize, self.input.channels());
-                self.at_least_one("groups", groups)?;
-                if channels % groups != 0 {
-                    return Err(Error::Groups {
-                        layer: self.layer,
-                        path: self.path.into(),
-                        groups,
-                        channels,
-                        input: self.input.clone(),
-                    });
-                }
+                self.equal_groups(groups, channels)?;
                 let op = GroupNorm {
                     groups,
                     group: self.input.elements() / groups,
@@ -221,6 +227,22 @@ impl<'a> At<'a> {
         }
     }
 
+    /// Channels that must fall into so many equal groups.
+    fn equal_groups(&self, groups: usize, channels: usize) -> Result<(), Error> {
+        self.at_least_one("groups", groups)?;
+        match channels % groups {
+            0 => Ok(()),
+            _ => Err(Error::Groups {
+                layer: self.layer,
+                path: self.path.into(),
+                word: self.word,
+                groups,
+                channels,
+                input: self.input.clone(),
+            }),
+        }
+    }
+
     /// No pooling window may lie in the padding alone.
     fn half_at_most(&self, kernel: [usize; 2], padding: [usize; 2]) -> Result<(), Error> {
         for (window, padding) in kernel.into_iter().zip(padding) {
@@ -249,7 +271,7 @@ impl<'a> At<'a> {
         self.no_steps()?;
         self.image()?;
         self.half_at_most(extents(kernel), extents(padding))?;
-        let geometry = self.windows(kernel, stride, padding)?;
+        let geometry = self.windows(kernel, stride, padding, [1, 1])?;
         let [height, width] = geometry.output;
         Ok((
             op(geometry),
@@ -272,26 +294,37 @@ impl<'a> At<'a> {
     }
 
     /// Windows over the sample.
-    fn windows(&self, kernel: Pair, stride: Pair, padding: Pair) -> Result<Geometry, Error> {
+    fn windows(
+        &self,
+        kernel: Pair,
+        stride: Pair,
+        padding: Pair,
+        dilation: [usize; 2],
+    ) -> Result<Geometry, Error> {
         let (channels, input) = self.image()?;
         let [kernel, stride, padding] = [kernel, stride, padding].map(extents);
-        let mut output = [0; 2];
+        for (key, pair) in [
+            ("kernel", kernel),
+            ("stride", stride),
+            ("dilation", dilation),
+        ] {
+            self.at_least_one(key, pair[0].min(pair[1]))?;
+        }
+        let (mut output, reach) = ([0; 2], reach(kernel, dilation));
         for (axis, window) in ["height", "width"].into_iter().enumerate() {
-            self.at_least_one("kernel", kernel[axis])?;
-            self.at_least_one("stride", stride[axis])?;
             let padded = input[axis] + 2 * padding[axis];
-            if kernel[axis] > padded {
+            if reach[axis] > padded {
                 return Err(Error::WindowTooLarge {
                     layer: self.layer,
                     path: self.path.into(),
                     word: self.word,
                     window,
-                    extent: kernel[axis],
+                    extent: reach[axis],
                     input: self.input.clone(),
                     padded,
                 });
             }
-            output[axis] = (padded - kernel[axis]) / stride[axis] + 1;
+            output[axis] = (padded - reach[axis]) / stride[axis] + 1;
         }
         Ok(Geometry {
             channels,

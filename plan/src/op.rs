@@ -10,7 +10,7 @@ use spec::recurrent::Cell;
 pub enum Op {
     /// `y = x Wᵀ + b`; `x: (N, inputs)`, `W: (outputs, inputs)`, `b: (outputs)`, `y: (N, outputs)`.
     Linear(Linear),
-    /// Cross-correlation; `W: (filters, channels, kernel h, kernel w)`, `b: (filters)`.
+    /// Cross-correlation; `W: (filters, channels / groups, kernel h, kernel w)`, `b: (filters)`.
     Conv2d(Conv2d),
     /// The largest value of each window.
     MaxPool2d(Geometry),
@@ -241,6 +241,11 @@ impl Geometry {
     }
 }
 
+/// Extent of what lies under windows of `kernel` places that are `dilation` apart.
+pub(crate) fn reach(kernel: [usize; 2], dilation: [usize; 2]) -> [usize; 2] {
+    [0, 1].map(|axis| (kernel[axis] - 1) * dilation[axis] + 1)
+}
+
 /// A two-dimensional convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Conv2d {
@@ -249,14 +254,33 @@ pub struct Conv2d {
     pub geometry: Geometry,
     /// Output channels.
     pub filters: usize,
+    /// Step between the places of a window.
+    pub dilation: [usize; 2],
+    /// Groups of channels and filters: each filter sees only the channels of its own.
+    pub groups: usize,
     /// Whether a bias is added per filter.
     pub bias: bool,
 }
 
 impl Conv2d {
-    /// Values under one window: `channels · kernel h · kernel w`.
+    /// Channels of a group.
+    pub fn group_channels(&self) -> usize {
+        self.geometry.channels / self.groups
+    }
+
+    /// Filters of a group.
+    pub fn group_filters(&self) -> usize {
+        self.filters / self.groups
+    }
+
+    /// Values under one window: `channels of a group · kernel h · kernel w`.
     pub fn window(&self) -> usize {
-        self.geometry.channels * self.geometry.taps()
+        self.group_channels() * self.geometry.taps()
+    }
+
+    /// Extent of what lies under a window, gaps included.
+    pub fn reach(&self) -> [usize; 2] {
+        reach(self.geometry.kernel, self.dilation)
     }
 
     /// Values of one input sample.

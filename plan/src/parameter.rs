@@ -179,7 +179,7 @@ pub(crate) fn add(
         Op::Conv2d(conv) => {
             let [kernel_h, kernel_w] = conv.geometry.kernel;
             drawn(
-                vec![conv.filters, conv.geometry.channels, kernel_h, kernel_w],
+                vec![conv.filters, conv.group_channels(), kernel_h, kernel_w],
                 conv.bias,
             )?
         }

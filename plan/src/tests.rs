@@ -1,8 +1,7 @@
 use proptest::prelude::*;
-use spec::Shape;
-use spec::job::Optimizer;
 use spec::loss::Loss;
 use spec::model::{self, Activation, Gelu, LayerKind, Model, Pair, Size};
+use spec::{Shape, job::Optimizer};
 
 use crate::{Error, Init, Mode, Objective, Per, Plan, Request, Rules, Stage, StageKind, plan};
 
@@ -20,6 +19,8 @@ fn conv(filters: u32, kernel: u32, stride: u32, padding: u32) -> LayerKind {
         kernel,
         stride,
         padding,
+        dilation: Pair::both(1),
+        groups: 1,
         bias: true,
     })
 }
@@ -389,6 +390,7 @@ proptest! {
     }
 }
 
+mod convolutions;
 mod groups;
 mod initials;
 mod memory;

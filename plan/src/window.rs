@@ -18,7 +18,7 @@ const PARTIAL_WORDS: usize = 4 << 20;
 /// Rows of a right side: `rows` of them, each `columns` long, in a source of `words`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Unfolded {
-    /// Rows: values under one window.
+    /// Rows: values under one window, those of one group of channels.
     pub rows: usize,
     /// Columns: output height times `pitch`.
     pub columns: usize,
@@ -35,20 +35,29 @@ pub struct Unfolded {
 }
 
 impl Unfolded {
+    /// Words from one group's rows to the next's, of a source in which a group has so many channels.
+    pub fn group_words(&self, channels: usize) -> usize {
+        if self.shifted {
+            channels * self.plane[0] * self.plane[1]
+        } else {
+            self.rows * self.leading
+        }
+    }
+
     /// The right side of the forward product of `conv`, if it can be counted.
     pub fn forward(conv: &Conv2d) -> Option<Self> {
         let plane = [0, 1].map(|axis| conv.geometry.input[axis] + 2 * conv.geometry.padding[axis]);
         if conv.geometry.stride == [1, 1] {
-            Unfolded::views(conv.geometry.channels, plane, conv.geometry.kernel)
+            Unfolded::views(conv, conv.geometry.channels, plane)
         } else {
             let columns = product(&conv.geometry.output)?;
             let rows = product(&[
-                conv.geometry.channels,
+                conv.group_channels(),
                 conv.geometry.kernel[0],
                 conv.geometry.kernel[1],
             ])?;
             let leading = columns.checked_next_multiple_of(TILE)?;
-            let words = product(&[rows, leading])?;
+            let words = product(&[conv.groups, rows, leading])?;
             Some(Unfolded {
                 rows,
                 columns,
@@ -64,15 +73,17 @@ impl Unfolded {
     /// The right side of the product that gives the gradient of the input: the output's gradient, spread by the stride
     /// and padded so that every window position is in reach.
     pub fn backward(conv: &Conv2d) -> Option<Self> {
-        let plane = [0, 1].map(|axis| conv.geometry.input[axis] + conv.geometry.kernel[axis] - 1);
-        Unfolded::views(conv.filters, plane, conv.geometry.kernel)
+        let plane = [0, 1].map(|axis| conv.geometry.input[axis] + conv.reach()[axis] - 1);
+        Unfolded::views(conv, conv.filters, plane)
     }
 
-    fn views(channels: usize, plane: [usize; 2], kernel: [usize; 2]) -> Option<Self> {
-        let columns = product(&[plane[0] - kernel[0] + 1, plane[1]])?;
-        let rows = product(&[channels, kernel[0], kernel[1]])?;
+    /// Views of `channels` planes, those of all groups.
+    fn views(conv: &Conv2d, channels: usize, plane: [usize; 2]) -> Option<Self> {
+        let (kernel, reach) = (conv.geometry.kernel, conv.reach());
+        let columns = product(&[plane[0] - reach[0] + 1, plane[1]])?;
+        let rows = product(&[channels / conv.groups, kernel[0], kernel[1]])?;
         let leading = columns.checked_next_multiple_of(TILE)?;
-        let words = product(&[channels, plane[0], plane[1]])?.checked_add(kernel[1] + 2 * TILE)?;
+        let words = product(&[channels, plane[0], plane[1]])?.checked_add(reach[1] + 2 * TILE)?;
         let words = words.checked_next_multiple_of(TILE)?;
         Some(Unfolded {
             rows,
@@ -235,26 +246,43 @@ mod tests {
         Conv2d {
             geometry,
             filters: 12,
+            dilation: [1, 1],
+            groups: 1,
             bias: true,
         }
     }
 
+    /// Six channels in groups, and places that are `dilation` apart.
+    fn wide(stride: usize, groups: usize, dilation: [usize; 2]) -> Conv2d {
+        let mut conv = Conv2d {
+            dilation,
+            groups,
+            ..conv(stride)
+        };
+        conv.geometry.channels = 6;
+        conv.geometry.output = conv.reach().map(|reach| (34 - reach) / stride + 1);
+        conv
+    }
+
     #[test]
     fn every_row_of_every_tile_lies_inside_the_source() {
-        for stride in [1, 2, 3] {
-            let conv = conv(stride);
-            for side in [
-                Unfolded::forward(&conv).unwrap(),
-                Unfolded::backward(&conv).unwrap(),
+        let shapes = [1, 2, 3].into_iter().flat_map(|stride| {
+            [1, 2, 6].map(|groups| [[1, 1], [2, 3], [15, 16]].map(|by| wide(stride, groups, by)))
+        });
+        for conv in shapes.flatten().chain([1, 2, 3].map(conv)) {
+            for (side, channels) in [
+                (Unfolded::forward(&conv).unwrap(), conv.group_channels()),
+                (Unfolded::backward(&conv).unwrap(), conv.group_filters()),
             ] {
                 let plane = side.plane[0] * side.plane[1];
-                let channels = side.rows / 9;
                 let last = if side.shifted {
-                    (channels - 1) * plane + 2 * side.plane[1] + 2
+                    let [down, across] = conv.dilation.map(|step| 2 * step);
+                    (channels - 1) * plane + down * side.plane[1] + across
                 } else {
                     (side.rows - 1) * side.leading
                 };
-                assert!(last + side.leading <= side.words, "{side:?}");
+                let group = (conv.groups - 1) * side.group_words(channels);
+                assert!(group + last + side.leading <= side.words, "{side:?}");
             }
         }
     }

@@ -43,7 +43,8 @@ pub struct Winograd {
 impl Winograd {
     /// The cut of `conv`, in blocks of up to `block` samples, where it pays.
     pub(crate) fn new(conv: &Conv2d, block: usize) -> Option<Self> {
-        if conv.geometry.kernel != [3, 3] || conv.geometry.stride != [1, 1] {
+        let plain = (conv.dilation, conv.groups) == ([1, 1], 1);
+        if conv.geometry.kernel != [3, 3] || conv.geometry.stride != [1, 1] || !plain {
             return None;
         }
         let tiles = conv
@@ -156,6 +157,8 @@ mod tests {
         Conv2d {
             geometry,
             filters,
+            dilation: [1, 1],
+            groups: 1,
             bias: true,
         }
     }
@@ -169,6 +172,9 @@ mod tests {
         let mut strided = conv(32, 32, 28);
         (strided.geometry.stride, strided.geometry.output) = ([2, 2], [14; 2]);
         assert!(Winograd::new(&strided, 8).is_none());
+        let (mut dilated, mut grouped) = (conv(32, 32, 28), conv(32, 32, 28));
+        (dilated.dilation, grouped.groups) = ([2, 2], 2);
+        assert!(Winograd::new(&dilated, 8).is_none() && Winograd::new(&grouped, 8).is_none());
     }
 
     #[test]

@@ -209,8 +209,22 @@ pub struct Conv2d {
     pub stride: Pair,
     /// Zeros added on each side.
     pub padding: Pair,
+    /// Step between the places of a window, at least 1.
+    #[serde(default = "one_by_one")]
+    pub dilation: Pair,
+    /// How many groups the channels and the filters fall into, each filter seeing only the channels of its own group.
+    #[serde(default = "one")]
+    pub groups: u32,
     /// Whether a bias is added per output channel.
     pub bias: bool,
+}
+
+fn one_by_one() -> Pair {
+    Pair::both(1)
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// A two-dimensional max pooling.

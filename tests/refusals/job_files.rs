@@ -181,6 +181,20 @@ fn a_model_that_does_not_fit_its_data_is_refused_at_the_layer() {
             "5:11: layer 0 (conv2d) has a window of height = 9 on an input of 1x8x8, which is 8 with its padding: at most 8 fits",
         ),
         (
+            r#"[{ conv2d = { filters = 2, kernel = 3, dilation = 4 } }, "flatten", { linear = "classes" }]"#,
+            "5:11: layer 0 (conv2d) has a window of height = 9 on an input of 1x8x8, which is 8 with its padding: at most 8 fits",
+        ),
+        (
+            r#"[{ conv2d = { filters = 4, kernel = 3, groups = 2 } }, "flatten", { linear = "classes" }]"#,
+            "5:11: layer 0 (conv2d) has groups = 2, but the 1 channels of its input 1x8x8 do not fall into so many equal groups: \
+             use a divisor of 1",
+        ),
+        (
+            r#"[{ conv2d = { filters = 4, kernel = 3 } }, { conv2d = { filters = 6, kernel = 3, groups = 4 } }, "flatten", { linear = "classes" }]"#,
+            "5:53: layer 1 (conv2d) on 4x6x6 has groups = 4, but its 6 filters do not fall into so many equal groups: use a \
+             multiple of 4, as filters = 8",
+        ),
+        (
             r#"["flatten", { conv2d = { filters = 2, kernel = 3 } }, { linear = "classes" }]"#,
             "5:22: layer 1 (conv2d) needs samples of C x H x W, but gets 64: put it before \"flatten\", or import the data with \
              its shape, as in --shape 1x28x28",

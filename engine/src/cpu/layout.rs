@@ -30,13 +30,14 @@ impl Pitches {
     }
 }
 
-/// Where the rows of a right side begin.
-pub(crate) fn steps(side: &Unfolded, channels: usize, kernel: [usize; 2]) -> Steps {
+/// Where the rows of a group of `channels` begin in its right side.
+pub(crate) fn steps(conv: &Conv2d, side: &Unfolded, channels: usize) -> Steps {
     if side.shifted {
+        let ([kernel_h, kernel_w], [down, across]) = (conv.geometry.kernel, conv.dilation);
         let plane = side.plane[0] * side.plane[1];
         Steps {
-            counts: [channels, kernel[0], kernel[1]],
-            strides: [plane, side.plane[1], 1],
+            counts: [channels, kernel_h, kernel_w],
+            strides: [plane, down * side.plane[1], across],
         }
     } else {
         Steps {
@@ -60,20 +61,16 @@ pub(crate) fn unfold(conv: &Conv2d, side: &Unfolded, x: &[f32], source: &mut [f3
         }
         return;
     }
+    let (geometry, [down, across]) = (&conv.geometry, conv.dilation);
     for (row, source) in source.chunks_exact_mut(side.leading).enumerate() {
-        let (channel, place) = (
-            row / (conv.geometry.kernel[0] * conv.geometry.kernel[1]),
-            row % (conv.geometry.kernel[0] * conv.geometry.kernel[1]),
-        );
-        let (ky, kx) = (
-            place / conv.geometry.kernel[1],
-            place % conv.geometry.kernel[1],
-        );
+        let (channel, place) = (row / geometry.taps(), row % geometry.taps());
+        let ky = place / geometry.kernel[1] * down;
+        let kx = place % geometry.kernel[1] * across;
         for (oy, source) in source[..side.columns]
             .chunks_exact_mut(side.pitch)
             .enumerate()
         {
-            let Some(iy) = (oy * conv.geometry.stride[0] + ky)
+            let Some(iy) = (oy * geometry.stride[0] + ky)
                 .checked_sub(pad_h)
                 .filter(|&iy| iy < height)
             else {
@@ -81,7 +78,7 @@ pub(crate) fn unfold(conv: &Conv2d, side: &Unfolded, x: &[f32], source: &mut [f3
             };
             let x = &x[(channel * height + iy) * width..][..width];
             for (ox, value) in source.iter_mut().enumerate() {
-                if let Some(&x) = (ox * conv.geometry.stride[1] + kx)
+                if let Some(&x) = (ox * geometry.stride[1] + kx)
                     .checked_sub(pad_w)
                     .and_then(|ix| x.get(ix))
                 {
@@ -272,8 +269,8 @@ pub(crate) fn spread(
     placed.fill(0.0);
     let plane = backward.plane[0] * backward.plane[1];
     // Where output 0 lands; before the plane if there is more padding than the window reaches.
-    let [start_y, start_x] = [0, 1]
-        .map(|axis| conv.geometry.kernel[axis] as isize - 1 - conv.geometry.padding[axis] as isize);
+    let [start_y, start_x] =
+        [0, 1].map(|axis| conv.reach()[axis] as isize - 1 - conv.geometry.padding[axis] as isize);
     let at = |start: isize, out: usize, stride: usize, extent: usize| {
         usize::try_from(start + (out * stride) as isize)
             .ok()

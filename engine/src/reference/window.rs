@@ -228,37 +228,36 @@ impl<T: Float> Windows for Reference<T> {
 
 /// Calls `visit(input position, weight position, output position)` for every product of one sample.
 fn products(conv: &Conv2d, mut visit: impl FnMut(usize, usize, usize)) {
-    let ([height, width], [kernel_h, kernel_w]) = (conv.geometry.input, conv.geometry.kernel);
+    let (geometry, dilation) = (&conv.geometry, conv.dilation);
+    let ([height, width], [kernel_h, kernel_w]) = (geometry.input, geometry.kernel);
+    let [out_height, out_width] = geometry.output;
+    let place = |axis: usize, out: usize, tap: usize| {
+        let (stride, padding) = (geometry.stride[axis], geometry.padding[axis]);
+        input_of(
+            out,
+            tap * dilation[axis],
+            stride,
+            padding,
+            geometry.input[axis],
+        )
+    };
     for filter in 0..conv.filters {
-        for oy in 0..conv.geometry.output[0] {
-            for ox in 0..conv.geometry.output[1] {
-                let out = (filter * conv.geometry.output[0] + oy) * conv.geometry.output[1] + ox;
-                for channel in 0..conv.geometry.channels {
+        let first = filter / conv.group_filters() * conv.group_channels();
+        for oy in 0..out_height {
+            for ox in 0..out_width {
+                let out = (filter * out_height + oy) * out_width + ox;
+                for channel in 0..conv.group_channels() {
+                    let row = (filter * conv.group_channels() + channel) * kernel_h;
                     for ky in 0..kernel_h {
-                        let Some(iy) = input_of(
-                            oy,
-                            ky,
-                            conv.geometry.stride[0],
-                            conv.geometry.padding[0],
-                            height,
-                        ) else {
+                        let Some(iy) = place(0, oy, ky) else {
                             continue;
                         };
                         for kx in 0..kernel_w {
-                            let Some(ix) = input_of(
-                                ox,
-                                kx,
-                                conv.geometry.stride[1],
-                                conv.geometry.padding[1],
-                                width,
-                            ) else {
+                            let Some(ix) = place(1, ox, kx) else {
                                 continue;
                             };
-                            let weight = ((filter * conv.geometry.channels + channel) * kernel_h
-                                + ky)
-                                * kernel_w
-                                + kx;
-                            visit((channel * height + iy) * width + ix, weight, out);
+                            let input = ((first + channel) * height + iy) * width + ix;
+                            visit(input, (row + ky) * kernel_w + kx, out);
                         }
                     }
                 }

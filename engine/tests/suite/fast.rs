@@ -105,7 +105,8 @@ fn gradients(network: &Network, samples: usize) -> Option<[Vec<f64>; 2]> {
     Some(gradients)
 }
 
-fn agrees(network: &Network, samples: usize) {
+/// Both engines agree on a microbatch of so many samples.
+pub fn agrees(network: &Network, samples: usize) {
     if let Some([fast, plain]) = gradients(network, samples) {
         assert_close("gradient", &fast, &plain);
     }

@@ -12,6 +12,8 @@ mod fast;
 #[cfg(test)]
 mod given;
 #[cfg(test)]
+mod grouped;
+#[cfg(test)]
 mod groups;
 #[cfg(test)]
 mod initials;

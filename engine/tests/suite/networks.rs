@@ -142,6 +142,8 @@ pub fn conv(filters: u32, kernel: [u32; 2], stride: [u32; 2], padding: [u32; 2])
         kernel,
         stride,
         padding,
+        dilation: Pair::both(1),
+        groups: 1,
         bias: true,
     })
 }

@@ -116,11 +116,17 @@ fn weight_and_bias(graph: &mut Builder<'_>, path: &str) -> [String; 2] {
 
 fn convolution(graph: &mut Builder<'_>, path: &str, conv: &Conv2d, x: &str) -> String {
     let weight = graph.parameter(&format!("{path}.weight"));
-    let attributes = window(
+    let mut attributes = window(
         &conv.geometry.kernel,
         &conv.geometry.stride,
         &conv.geometry.padding,
     );
+    if conv.dilation != [1, 1] {
+        attributes.push(ints("dilations", &conv.dilation));
+    }
+    if conv.groups != 1 {
+        attributes.push(int("group", conv.groups as i64));
+    }
     if conv.bias {
         let bias = graph.parameter(&format!("{path}.bias"));
         graph.node(&out(path), "Conv", &[x, &weight, &bias], attributes)

@@ -26,6 +26,8 @@ fn conv() -> LayerKind {
         kernel,
         stride,
         padding,
+        dilation: Pair::both(1),
+        groups: 1,
         bias: true,
     })
 }

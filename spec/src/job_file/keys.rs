@@ -94,7 +94,9 @@ pub(super) const GATED: &[&str] = &[
 ];
 pub(super) const OUTPUTS: &[&str] = &["all", "last", "mean"];
 pub(super) const NONLINEARITIES: &[&str] = &["tanh", "relu"];
-pub(super) const CONV2D: &[&str] = &["filters", "kernel", "stride", "padding", "bias"];
+pub(super) const CONV2D: &[&str] = &[
+    "filters", "kernel", "stride", "padding", "dilation", "groups", "bias",
+];
 pub(super) const POOL2D: &[&str] = &["kernel", "stride", "padding"];
 
 pub(super) const BATCH_NORM: &[&str] = &["eps", "momentum"];

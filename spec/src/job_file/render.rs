@@ -6,7 +6,7 @@ use crate::ema::Ema;
 use crate::job::{Clip, Device, Job, Length, Normalize, Optimizer, Validation};
 use crate::job_file::render_rules::{group, initial, lines, quoted};
 use crate::loss::{ClassWeights, CrossEntropy, Loss, PosWeight};
-use crate::model::{Activation, Gelu, Layer, LayerKind, Pair, Size};
+use crate::model::{Activation, Conv2d, Gelu, Layer, LayerKind, Pair, Size};
 use crate::monitor::EarlyStopping;
 use crate::recurrent::{Cell, Nonlinearity, Output, Recurrent};
 use crate::schedule::{Every, LrSchedule, ScheduleKind};
@@ -250,14 +250,7 @@ fn entry(layer: &Layer) -> String {
             };
             format!("{{ units = {units}, bias = {}{tied} }}", linear.bias)
         }
-        LayerKind::Conv2d(conv) => format!(
-            "{{ filters = {}, kernel = {}, stride = {}, padding = {}, bias = {} }}",
-            conv.filters,
-            pair(conv.kernel),
-            pair(conv.stride),
-            pair(conv.padding),
-            conv.bias
-        ),
+        LayerKind::Conv2d(conv) => convolution(conv),
         LayerKind::MaxPool2d(pool) => pooling(pool.kernel, pool.stride, pool.padding),
         LayerKind::AvgPool2d(pool) => pooling(pool.kernel, pool.stride, pool.padding),
         LayerKind::BatchNorm(norm) => {
@@ -337,6 +330,24 @@ fn recurrent(layers: &Recurrent) -> String {
 fn list(layers: &[Layer]) -> String {
     let entries: Vec<String> = layers.iter().map(entry).collect();
     format!("[{}]", entries.join(", "))
+}
+
+/// What few convolutions have is left out of the others, so that a job's digest stays what it was before there was any.
+fn convolution(conv: &Conv2d) -> String {
+    let mut values = format!(
+        "filters = {}, kernel = {}, stride = {}, padding = {}",
+        conv.filters,
+        pair(conv.kernel),
+        pair(conv.stride),
+        pair(conv.padding)
+    );
+    if conv.dilation != Pair::both(1) {
+        values += &format!(", dilation = {}", pair(conv.dilation));
+    }
+    if conv.groups != 1 {
+        values += &format!(", groups = {}", conv.groups);
+    }
+    format!("{{ {values}, bias = {} }}", conv.bias)
 }
 
 fn pooling(kernel: Pair, stride: Pair, padding: Pair) -> String {

@@ -10,7 +10,7 @@ use crate::model::{AvgPool2d, Conv2d, MaxPool2d, Pair};
 
 /// The largest number of filters.
 const MOST_FILTERS: u32 = 1 << 20;
-/// The largest extent of a window, step or padding.
+/// The largest extent of a window, step, padding or dilation.
 const LARGEST_EXTENT: u32 = 1024;
 
 /// The values of a convolution.
@@ -38,12 +38,20 @@ pub(super) fn conv2d(field: &Field<'_>, found: &mut Found) -> Option<Conv2d> {
     let padding = section.or("padding", Pair::both(0), found, |field, found| {
         field.pair(0, LARGEST_EXTENT, found)
     });
+    let dilation = section.or("dilation", Pair::both(1), found, |field, found| {
+        field.pair(1, LARGEST_EXTENT, found)
+    });
+    let groups = section.or("groups", 1, found, |field, found| {
+        field.count(MOST_FILTERS, found)
+    });
     let bias = section.or("bias", true, found, Field::flag);
     Some(Conv2d {
         filters: filters?,
         kernel: kernel?,
         stride: stride?,
         padding: padding?,
+        dilation: dilation?,
+        groups: groups?,
         bias: bias?,
     })
 }

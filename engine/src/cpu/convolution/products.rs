@@ -1,4 +1,5 @@
-//! A convolution as products with rows of the padded sample (plan, `Unfolded`): any window, any stride.
+//! A convolution as products with rows of the padded sample (plan, `Unfolded`): any window, any stride, any dilation. Groups
+//! have a product each; where a group is one channel, that is a loop over its plane.
 
 use std::ops::Range;
 
@@ -26,10 +27,13 @@ impl<'a> Forward<'a> {
         weight: &[f32],
         packed: &'a mut [f32],
     ) -> Self {
-        let height = arch.dispatch(PanelHeight { rows: conv.filters });
-        pack(height, conv.filters, side.rows, packed, |row, column| {
-            weight[row * side.rows + column]
-        });
+        let (rows, part) = (conv.group_filters(), weight.len() / conv.groups);
+        let height = arch.dispatch(PanelHeight { rows });
+        for (packed, weight) in packed.chunks_exact_mut(part).zip(weight.chunks_exact(part)) {
+            pack(height, rows, side.rows, packed, |row, column| {
+                weight[row * side.rows + column]
+            });
+        }
         Forward {
             arch,
             conv,
@@ -54,21 +58,24 @@ impl<'a> Forward<'a> {
             x,
             source,
         });
-        self.arch.dispatch(Rows {
-            rows: conv.filters,
-            left: self.packed,
-            skipped: [0, 0],
-            right: source,
-            steps: steps(side, conv.geometry.channels, conv.geometry.kernel),
-            start: if bias.is_empty() {
-                Start::Zero
-            } else {
-                Start::Bias(bias)
-            },
-            relu,
-            columns: side.leading,
-            out: Columns::all(flat, side.leading),
-        });
+        let (rows, channels) = (conv.group_filters(), conv.group_channels());
+        let groups = flat.chunks_exact_mut(rows * side.leading);
+        for (group, flat) in groups.take(conv.groups).enumerate() {
+            self.arch.dispatch(Rows {
+                rows,
+                left: &self.packed[group * rows * side.rows..],
+                skipped: [0, 0],
+                right: &source[group * side.group_words(channels)..],
+                steps: steps(conv, side, channels),
+                start: match bias {
+                    [] => Start::Zero,
+                    _ => Start::Bias(&bias[group * rows..]),
+                },
+                relu,
+                columns: side.leading,
+                out: Columns::all(flat, side.leading),
+            });
+        }
         flat
     }
 }
@@ -90,22 +97,16 @@ impl<'a> Backward<'a> {
     ) -> Self {
         let (conv, work) = (&window.conv, &window.work);
         if work.backward.is_some() {
-            let height = arch.dispatch(PanelHeight {
-                rows: conv.geometry.channels,
-            });
-            let [kernel_h, kernel_w] = conv.geometry.kernel;
-            let taps = kernel_h * kernel_w;
-            // The window turned round: the last position meets the first output.
-            pack(
-                height,
-                conv.geometry.channels,
-                conv.filters * taps,
-                packed,
-                |channel, column| {
+            let (channels, taps) = (conv.group_channels(), conv.geometry.taps());
+            let (columns, part) = (conv.group_filters() * taps, weight.len() / conv.groups);
+            let height = arch.dispatch(PanelHeight { rows: channels });
+            for (packed, weight) in packed.chunks_exact_mut(part).zip(weight.chunks_exact(part)) {
+                // The window turned round: the last position meets the first output.
+                pack(height, channels, columns, packed, |channel, column| {
                     let (filter, tap) = (column / taps, taps - 1 - column % taps);
-                    weight[(filter * conv.geometry.channels + channel) * taps + tap]
-                },
-            );
+                    weight[(filter * channels + channel) * taps + tap]
+                });
+            }
         }
         Backward {
             arch,
@@ -143,17 +144,20 @@ impl<'a> Backward<'a> {
             let flat = &mut flats[at * flat_words..(at + 1) * flat_words];
             undo(sample, Pitches::of(side), flat, db);
         }
-        arch.dispatch(Dots {
-            rows: conv.filters,
-            left: flats,
-            left_pitch: side.leading,
-            right: sources,
-            steps: steps(side, conv.geometry.channels, conv.geometry.kernel),
-            columns: side.leading,
-            samples: [members.len(), flat_words, words],
-            add: false,
-            out: dw,
-        });
+        let (filters, channels) = (conv.group_filters(), conv.group_channels());
+        for (group, dw) in dw.chunks_exact_mut(filters * side.rows).enumerate() {
+            arch.dispatch(Dots {
+                rows: filters,
+                left: &flats[group * filters * side.leading..],
+                left_pitch: side.leading,
+                right: &sources[group * side.group_words(channels)..],
+                steps: steps(conv, side, channels),
+                columns: side.leading,
+                samples: [members.len(), flat_words, words],
+                add: false,
+                out: dw,
+            });
+        }
         let Some(back) = work.backward.as_ref().filter(|_| !dx.is_empty()) else {
             return;
         };
@@ -161,17 +165,20 @@ impl<'a> Backward<'a> {
         for (at, dx) in dx.chunks_exact_mut(inputs).enumerate() {
             let flat = &flats[at * flat_words..(at + 1) * flat_words];
             spread(conv, side, back, flat, placed);
-            arch.dispatch(Rows {
-                rows: conv.geometry.channels,
-                left: self.packed,
-                skipped: [0, 0],
-                right: placed,
-                steps: steps(back, conv.filters, conv.geometry.kernel),
-                start: Start::Zero,
-                relu: false,
-                columns: back.leading,
-                out: Columns::all(dx_flat, back.leading),
-            });
+            let groups = dx_flat.chunks_exact_mut(channels * back.leading);
+            for (group, dx_flat) in groups.take(conv.groups).enumerate() {
+                arch.dispatch(Rows {
+                    rows: channels,
+                    left: &self.packed[group * channels * back.rows..],
+                    skipped: [0, 0],
+                    right: &placed[group * back.group_words(filters)..],
+                    steps: steps(conv, back, filters),
+                    start: Start::Zero,
+                    relu: false,
+                    columns: back.leading,
+                    out: Columns::all(dx_flat, back.leading),
+                });
+            }
             compact(dx_flat, Pitches::of(back), conv.geometry.input, dx);
         }
     }

@@ -39,6 +39,8 @@ fn layers_are_checked_one_by_one() {
         ("[\"conv2d\"]", "11: model.layers[0]: \"conv2d\" needs values, as { conv2d = { filters = 32, kernel = 3 } }".to_string()),
         ("[\"max_pool2d\"]", "11: model.layers[0]: \"max_pool2d\" needs values, as { max_pool2d = 2 }".to_string()),
         ("[{ conv2d = 32 }]", "22: missing key model.layers[0].conv2d.kernel: expected a whole number from 1 to 1024, or two of them as [height, width]".to_string()),
+        ("[{ conv2d = { filters = 1, kernel = 1, groups = 0 } }]", "58: model.layers[0].conv2d.groups: expected a whole number from 1 to 1048576, got 0".to_string()),
+        ("[{ conv2d = { filters = 1, kernel = 1, dilation = [1, 0] } }]", "64: model.layers[0].conv2d.dilation[1]: expected a whole number from 1 to 1024, got 0".to_string()),
         ("[{ conv2d = { kernel = 3 } }]", "22: missing key model.layers[0].conv2d.filters: expected a whole number from 1 to 1048576".to_string()),
         ("[{ linear = {} }]", "22: missing key model.layers[0].linear.units: expected a whole number from 1 to 1048576, \"classes\" or \"vocabulary\"".to_string()),
         ("[{ linear = 0 }]", "22: model.layers[0].linear: expected a whole number from 1 to 1048576, \"classes\" or \"vocabulary\", got 0".to_string()),

@@ -43,7 +43,7 @@ ranks = 2
             r#"job.toml:6:13: data.normalize: unknown word "standart", did you mean "standard"? (known: none, unit, standard)"#,
             r#"job.toml:10:26: model.layers[0].conv2d.filters: expected a whole number from 1 to 1048576, got 0"#,
             r#"job.toml:10:42: model.layers[0].conv2d.kernel[1]: expected a whole number from 1 to 1024, got 0"#,
-            r#"job.toml:10:46: unknown key "pading" in model.layers[0].conv2d, did you mean "padding"? (known: filters, kernel, stride, padding, bias)"#,
+            r#"job.toml:10:46: unknown key "pading" in model.layers[0].conv2d, did you mean "padding"? (known: filters, kernel, stride, padding, dilation, groups, bias)"#,
             r#"job.toml:10:67: model.layers[0].name: expected a name of letters, digits, "_" and "-" that is not a bare number, at most 128 long, got "0""#,
             r#"job.toml:11:3: model.layers[1]: unknown layer "rellu", did you mean "relu"? (known: LAYERS)"#,
             r#"job.toml:12:14: model.layers[2].linear: expected a whole number from 1 to 1048576, "classes" or "vocabulary", got "clases""#,

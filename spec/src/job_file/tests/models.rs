@@ -29,17 +29,23 @@ fn kind() -> impl Strategy<Value = LayerKind> {
         pair(1, 1024),
         pair(1, 1024),
         pair(0, 1024),
+        prop_oneof![Just(Pair::both(1)), pair(1, 1024)],
+        prop_oneof![Just(1), 1u32..=1 << 20],
         any::<bool>(),
     )
-        .prop_map(|(filters, kernel, stride, padding, bias)| {
-            LayerKind::Conv2d(Conv2d {
-                filters,
-                kernel,
-                stride,
-                padding,
-                bias,
-            })
-        });
+        .prop_map(
+            |(filters, kernel, stride, padding, dilation, groups, bias)| {
+                LayerKind::Conv2d(Conv2d {
+                    filters,
+                    kernel,
+                    stride,
+                    padding,
+                    dilation,
+                    groups,
+                    bias,
+                })
+            },
+        );
     let max_pool2d =
         (pair(1, 1024), pair(1, 1024), pair(0, 512)).prop_map(|(kernel, stride, padding)| {
             let padding = Pair {

@@ -107,6 +107,8 @@ fn what_is_said_is_kept() {
                         kernel: Pair { h: 5, w: 3 },
                         stride: Pair::both(2),
                         padding: Pair { h: 2, w: 1 },
+                        dilation: Pair::both(1),
+                        groups: 1,
                         bias: false,
                     }),
                 ),
