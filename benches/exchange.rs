@@ -74,6 +74,7 @@ fn facts(job: &str, input: &str, classes: &str, name: &str) -> Value {
         step: 100,
         commit: 100,
         watch: Default::default(),
+        monitored: None,
         data: DataFacts {
             shape,
             classes: (0..classes).map(|class| format!("class {class}")).collect(),

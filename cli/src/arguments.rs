@@ -264,7 +264,7 @@ pub enum Checkpoint {
 
 #[derive(Debug, Args)]
 pub struct CheckpointExport {
-    /// JOB (its newest), JOB@STEP, or at least 8 hex digits of its digest
+    /// JOB (its newest), JOB@STEP, JOB@best, or at least 8 hex digits of its digest
     #[arg(value_name = "CHECKPOINT")]
     pub checkpoint: String,
     /// What to write [default: what FILE's name ends with]
@@ -301,7 +301,7 @@ pub struct CheckpointImport {
 
 #[derive(Debug, Args)]
 pub struct CheckpointRef {
-    /// JOB (its newest), JOB@STEP, or at least 8 hex digits of its digest
+    /// JOB (its newest), JOB@STEP, JOB@best, or at least 8 hex digits of its digest
     #[arg(value_name = "CHECKPOINT")]
     pub checkpoint: String,
 }
@@ -322,7 +322,7 @@ pub enum Model {
 
 #[derive(Debug, Args)]
 pub struct Profile {
-    /// A checkpoint: JOB (its newest), JOB@STEP, or at least 8 hex digits of its digest; or a job file that ends in .toml
+    /// A checkpoint: JOB (its newest), JOB@STEP, JOB@best, or at least 8 hex digits of its digest; or a job file that ends in .toml
     #[arg(value_name = "CHECKPOINT|JOB.toml")]
     pub subject: String,
     /// Samples of a batch, one or more sizes
@@ -348,7 +348,7 @@ pub struct Profile {
 
 #[derive(Debug, Args)]
 pub struct Evaluate {
-    /// JOB (its newest), JOB@STEP, or at least 8 hex digits of its digest
+    /// JOB (its newest), JOB@STEP, JOB@best, or at least 8 hex digits of its digest
     #[arg(value_name = "CHECKPOINT")]
     pub checkpoint: String,
     /// What to evaluate on [default: the job's validation rows]

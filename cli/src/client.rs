@@ -291,7 +291,10 @@ impl Client {
             .map_err(|status| self.stop(&status))?
             .into_inner()
             .checkpoints;
-        checkpoints.into_iter().map(decode::checkpoint).collect()
+        let checkpoints = checkpoints.into_iter().map(decode::checkpoint);
+        let mut checkpoints: Vec<Checkpoint> = checkpoints.collect::<Result<_, _>>()?;
+        Checkpoint::mark_best(&mut checkpoints);
+        Ok(checkpoints)
     }
 
     /// One checkpoint.

@@ -1,6 +1,7 @@
 //! What the commands print: each result with its JSON (the fields) and its table (the cells).
 
 use serde::Serialize;
+use spec::keeping::{self, Candidate};
 use spec::rates::Rates;
 use spec::{CheckpointManifest, Digest, MetricRow};
 
@@ -196,6 +197,9 @@ pub struct Checkpoint {
     pub saved_unix_ms: u64,
     #[serde(flatten)]
     pub manifest: CheckpointManifest,
+    /// Whether it is the best of its job, where all of them are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best: Option<bool>,
 }
 
 impl Checkpoint {
@@ -204,6 +208,36 @@ impl Checkpoint {
         self.manifest
             .job_id
             .map_or_else(|| "-".to_string(), |job| job.to_string())
+    }
+
+    /// What the validation after its step came to: `validation_loss 0.8993, best`.
+    fn monitored(&self) -> String {
+        let Some(value) = self.manifest.monitored else {
+            return "-".to_string();
+        };
+        let monitor = self.manifest.job.training.monitor;
+        let mark = if self.best == Some(true) {
+            ", best"
+        } else {
+            ""
+        };
+        format!("{monitor} {value:.4}{mark}")
+    }
+
+    /// Marks the best of each job in a list of all checkpoints of some jobs.
+    pub fn mark_best(checkpoints: &mut [Checkpoint]) {
+        for of_job in checkpoints.chunk_by_mut(|one, next| {
+            let job = one.manifest.job_id;
+            job.is_some() && job == next.manifest.job_id
+        }) {
+            let manifests = of_job.iter().map(|one| &one.manifest);
+            let candidates: Vec<Candidate> = manifests.map(Candidate::from).collect();
+            let monitor = of_job[0].manifest.job.training.monitor;
+            let best = keeping::best(monitor, &candidates);
+            for (place, checkpoint) in of_job.iter_mut().enumerate() {
+                checkpoint.best = Some(best == Some(place));
+            }
+        }
     }
 
     /// Bytes of all of its sections.
@@ -217,7 +251,15 @@ impl Checkpoint {
 }
 
 impl Row for Checkpoint {
-    const HEADER: &'static [&'static str] = &["JOB", "NAME", "STEP", "SIZE", "SAVED", "DIGEST"];
+    const HEADER: &'static [&'static str] = &[
+        "JOB",
+        "NAME",
+        "STEP",
+        "SIZE",
+        "SAVED",
+        "DIGEST",
+        "MONITORED",
+    ];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -227,6 +269,7 @@ impl Row for Checkpoint {
             bytes(self.size()),
             ago(self.saved_unix_ms),
             self.digest.short(),
+            self.monitored(),
         ]
     }
 }
@@ -257,6 +300,7 @@ impl Details for Checkpoint {
             ),
             ("step", manifest.step.to_string()),
             ("saved", ago(self.saved_unix_ms)),
+            ("monitored", self.monitored()),
             ("size", bytes(self.size())),
             ("sections", sections.join("\n")),
             ("state", manifest.state_digest.clone()),

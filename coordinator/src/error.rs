@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use spec::checkpoint::UnsuitedLength;
+use spec::monitor::Monitor;
 use spec::schedule::TooLong;
 use spec::{AttemptId, Digest, JobId};
 
@@ -128,7 +129,7 @@ pub enum Error {
     },
     /// No such checkpoint.
     #[error(
-        "no checkpoint \"{reference}\": give a job, job@step or at least 8 hex digits, `trainyard checkpoint list` shows them"
+        "no checkpoint \"{reference}\": give a job, job@step, job@best or at least 8 hex digits, `trainyard checkpoint list` shows them"
     )]
     UnknownCheckpoint {
         /// What was asked for.
@@ -145,6 +146,16 @@ pub enum Error {
     NoCheckpoint {
         /// The job.
         job: JobId,
+    },
+    /// A job none of whose checkpoints has a value to be the best by.
+    #[error(
+        "{job} has no checkpoint with a {monitor}, so none is its best: give {job} (its newest) or {job}@step; data.validation makes a job validate"
+    )]
+    NeverValidated {
+        /// The job.
+        job: JobId,
+        /// What it would be judged by.
+        monitor: Monitor,
     },
     /// A checkpoint that its job may still go on from.
     #[error(

@@ -107,7 +107,8 @@ fn status(error: &Error) -> Status {
         | Error::UnknownDataset { .. }
         | Error::UnknownSplit { .. }
         | Error::UnknownCheckpoint { .. }
-        | Error::NoCheckpoint { .. } => Code::NotFound,
+        | Error::NoCheckpoint { .. }
+        | Error::NeverValidated { .. } => Code::NotFound,
         Error::SplitsDiffer { .. }
         | Error::NoFullBatch { .. }
         | Error::NoRowsToBalance { .. }

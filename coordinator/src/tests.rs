@@ -146,6 +146,7 @@ fn checkpoint(job: u64, step: u64) -> (CheckpointManifest, Vec<u8>) {
         }],
         state_digest: "d".to_string(),
         watch: spec::watch::Watch::default(),
+        monitored: None,
     };
     (manifest, chunk)
 }

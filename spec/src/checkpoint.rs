@@ -25,6 +25,10 @@ pub struct CheckpointManifest {
     pub commit: u64,
     /// What the validation phases so far have decided.
     pub watch: Watch,
+    /// The value that `training.monitor` names, of the validation phase after this very step; none without one, or if it was
+    /// no finite number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitored: Option<f64>,
     /// Facts of the data that the model was built on.
     pub data: DataFacts,
     /// Shape and offset constants of preprocessing.

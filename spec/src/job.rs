@@ -267,10 +267,18 @@ pub enum Device {
 /// When checkpoints are written and how many are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpointing {
-    /// A checkpoint after every so many steps; `None`: only at the end.
+    /// A checkpoint after every so many steps; there is one at the end in any case.
     pub every_steps: Option<u64>,
     /// How many of the newest are kept, at least 1.
     pub keep_last: u32,
+    /// How many of the best are kept beside them; if not 0, there is one after each validation that betters all before it.
+    #[serde(default, skip_serializing_if = "is_none_kept")]
+    pub keep_best: u32,
+}
+
+/// Jobs from before there was `keep_best` have no such key, and their checkpoints' digests are without it.
+fn is_none_kept(keep_best: &u32) -> bool {
+    *keep_best == 0
 }
 
 impl Job {

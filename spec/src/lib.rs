@@ -15,6 +15,7 @@ pub mod id;
 pub mod init;
 pub mod job;
 pub mod job_file;
+pub mod keeping;
 pub mod loss;
 pub mod metric;
 pub mod model;

@@ -27,6 +27,15 @@ impl Monitor {
         }
     }
 
+    /// Whether the first value is strictly better than the second; one that is no number is not, and nothing is better than it.
+    pub fn is_better(self, value: f64, than: f64) -> bool {
+        if self.falls() {
+            value < than
+        } else {
+            value > than
+        }
+    }
+
     /// Whether lower values are better.
     pub fn falls(self) -> bool {
         matches!(self, Monitor::Loss | Monitor::Metric(Metric::Perplexity))

@@ -98,6 +98,9 @@ pub struct Watch {
     pub plateau: Plateau,
     /// For early stopping.
     pub stall: Stall,
+    /// The best monitored value that is a finite number; none before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<f64>,
 }
 
 impl Watch {
@@ -109,9 +112,12 @@ impl Watch {
             Some(stopping) => self.stall.after(stopping, monitor, value),
             None => self.stall,
         };
+        let finite = value.filter(|value| value.is_finite());
+        let is_new = |value: &f64| self.best.is_none_or(|best| monitor.is_better(*value, best));
         Watch {
             plateau: self.plateau.after(kind, monitor, base, value),
             stall,
+            best: finite.filter(is_new).or(self.best),
         }
     }
 
@@ -121,8 +127,8 @@ impl Watch {
         stopping.is_some_and(|stopping| self.stall.waited >= stopping.patience)
     }
 
-    /// All of it as words, to be digested.
-    pub fn words(&self) -> [u64; 6] {
+    /// All of it as words, to be digested: six, and a seventh once there is a best value.
+    pub fn words(&self) -> Vec<u64> {
         let values = [self.plateau.best, self.plateau.lr, self.stall.best];
         let present = (0..).zip(values).fold(0, |present, (bit, value)| {
             present | u64::from(value.is_some()) << bit
@@ -130,6 +136,9 @@ impl Watch {
         let [best, lr, stall] = values.map(|value| value.unwrap_or(0.0).to_bits());
         let waited = [self.plateau.waited, self.stall.waited];
         [present, best, lr, stall, waited[0], waited[1]]
+            .into_iter()
+            .chain(self.best.map(f64::to_bits))
+            .collect()
     }
 }
 

@@ -38,7 +38,7 @@ fn an_export_that_cannot_be_written_is_refused_and_leaves_nothing() {
         ),
         (
             &["nothing", "-o", "model.onnx"],
-            "no checkpoint \"nothing\": give a job, job@step or at least 8 hex digits, `trainyard checkpoint list` shows them".into(),
+            "no checkpoint \"nothing\": give a job, job@step, job@best or at least 8 hex digits, `trainyard checkpoint list` shows them".into(),
         ),
     ];
     let listed = || fs::read_dir(yard.folder()).expect("a folder").count();

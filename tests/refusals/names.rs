@@ -8,7 +8,7 @@ fn a_name_of_nothing_is_refused() {
     let job = "no job \"nothing\": `trainyard job list` shows the ids and names there are";
     let checkpoint = |name: &str| {
         format!(
-            "no checkpoint \"{name}\": give a job, job@step or at least 8 hex digits, `trainyard checkpoint list` shows them"
+            "no checkpoint \"{name}\": give a job, job@step, job@best or at least 8 hex digits, `trainyard checkpoint list` shows them"
         )
     };
     let digest = "ab".repeat(32);
@@ -111,6 +111,12 @@ fn what_a_job_does_not_have_yet_is_refused_by_name() {
     let said = sentence(yard.run(&["model", "evaluate", &done]), 2);
     let expected =
         "the job has no validation rows: say what to evaluate on with --data DATASET/SPLIT";
+    assert_eq!(said, expected);
+    let best = format!("{done}@best");
+    let said = sentence(yard.run(&["checkpoint", "verify", &best]), 2);
+    let expected = format!(
+        "{done} has no checkpoint with a validation_loss, so none is its best: give {done} (its newest) or {done}@step; data.validation makes a job validate"
+    );
     assert_eq!(said, expected);
     let unknown_step = format!("{done}@2");
     let said = sentence(yard.run(&["checkpoint", "show", &unknown_step]), 2);

@@ -59,6 +59,7 @@ pub fn checkpoint(checkpoint: v1::Checkpoint) -> Result<Checkpoint, Stop> {
         digest: manifest.digest(),
         saved_unix_ms: checkpoint.saved_unix_ms,
         manifest,
+        best: None,
     })
 }
 

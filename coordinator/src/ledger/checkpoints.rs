@@ -1,6 +1,7 @@
 //! Checkpoints: by job and step, found by digest too. Old ones go as new ones come.
 
 use serde::{Deserialize, Serialize};
+use spec::keeping::{self, Candidate};
 use spec::{CheckpointManifest, Digest, JobId};
 use store::Batch;
 use tracing::warn;
@@ -23,7 +24,7 @@ pub struct Checkpoint {
 const SHORTEST_PREFIX: usize = 8;
 
 impl Ledger {
-    /// Makes a job's checkpoint known and lets go of its oldest beyond `keep_last`; makes an imported one known, which stays.
+    /// Makes a job's checkpoint known and lets go of those that are no longer to be kept ([`keeping::surplus`]); makes an imported one known, which stays.
     ///
     /// # Errors
     /// A chunk that the manifest names is missing, or what the store reports.
@@ -36,7 +37,8 @@ impl Ledger {
             return self.add_imported(manifest, unix_ms);
         };
         let step = manifest.step;
-        let keep_last = manifest.job.checkpoint.keep_last as usize;
+        let (keeping, monitor) = (manifest.job.checkpoint, manifest.job.training.monitor);
+        let newcomer = Candidate::from(&manifest);
         let checkpoint = Checkpoint {
             digest: manifest.digest(),
             manifest,
@@ -52,8 +54,9 @@ impl Ledger {
         let replaced: Vec<Checkpoint> = held
             .extract_if(.., |known| known.manifest.step == step)
             .collect();
-        let surplus = (held.len() + 1).saturating_sub(keep_last);
-        for old in replaced.iter().chain(&held[..surplus.min(held.len())]) {
+        let surplus = keeping::surplus(keeping, monitor, &candidates(&held), newcomer);
+        let surplus = surplus.into_iter().map(|place| &held[place]);
+        for old in replaced.iter().chain(surplus) {
             remove(&mut batch, old);
         }
         put(&mut batch, &checkpoint);
@@ -125,7 +128,8 @@ impl Ledger {
         self.all(&key(b"checkpoint/", &[job.0]))
     }
 
-    /// The checkpoint that `reference` means: `J` (its newest), `J@STEP`, or at least 8 hex digits of its digest.
+    /// The checkpoint that `reference` means: `J` (its newest), `J@STEP`, `J@best` (of those there are, by the
+    /// monitored value, then the earlier step), or at least 8 hex digits of its digest.
     ///
     /// # Errors
     /// None or several that fit, or what the store reports.
@@ -135,6 +139,9 @@ impl Ledger {
         };
         if let Some((job, step)) = reference.split_once('@') {
             let job = self.find_job(job)?;
+            if step == BEST {
+                return self.best(job);
+            }
             let step: u64 = step.parse().map_err(|_| unknown())?;
             return self
                 .record(&key(b"checkpoint/", &[job.0, step]))?
@@ -167,6 +174,24 @@ impl Ledger {
             }),
         }
     }
+
+    /// The best checkpoint that a job has.
+    fn best(&self, job: JobId) -> Result<Checkpoint, Error> {
+        let mut held = self.checkpoints(Some(job))?;
+        let first = held.first().ok_or(Error::NoCheckpoint { job })?;
+        let monitor = first.manifest.job.training.monitor;
+        let place = keeping::best(monitor, &candidates(&held));
+        let place = place.ok_or(Error::NeverValidated { job, monitor })?;
+        Ok(held.swap_remove(place))
+    }
+}
+
+/// What stands for a step where a job's best checkpoint is meant.
+const BEST: &str = "best";
+
+fn candidates(checkpoints: &[Checkpoint]) -> Vec<Candidate> {
+    let manifests = checkpoints.iter().map(|one| &one.manifest);
+    manifests.map(Candidate::from).collect()
 }
 
 /// Where a checkpoint is found by its digest: job and step of one that a job made, `null` for an imported one.

@@ -236,3 +236,42 @@ fn an_imported_checkpoint_is_found_by_its_digits_and_stays_until_it_is_deleted()
     let kept = ledger.store().contains(&Digest::of(&chunk).0);
     assert!(!kept.expect("readable"), "its chunk went with it");
 }
+
+#[test]
+fn the_best_of_a_job_stays_and_is_found_by_name_also_where_the_ledger_is_opened_anew() {
+    let store = Arc::new(Memory::new());
+    let ledger = Ledger::new(store.clone());
+    submit(&ledger, "tiny");
+    let refused = |ledger: &Ledger| {
+        let refused = ledger.find_checkpoint("tiny@best").expect_err("none");
+        refused.to_string()
+    };
+    assert_eq!(refused(&ledger), "job-1 has no complete checkpoint yet");
+    let add = |ledger: &Ledger, step, monitored| {
+        let (mut manifest, chunk) = checkpoint(1, step);
+        manifest.monitored = monitored;
+        manifest.job.checkpoint.keep_last = 1;
+        let _pin = ledger.store().put_chunk(&chunk).expect("kept");
+        ledger.add_checkpoint(manifest, 0).expect("added").digest
+    };
+    add(&ledger, 1, None);
+    assert_eq!(
+        refused(&ledger),
+        "job-1 has no checkpoint with a validation_loss, so none is its best: give job-1 (its newest) or job-1@step; data.validation makes a job validate"
+    );
+    let best = add(&ledger, 2, Some(0.25));
+    for (step, value) in [(3, Some(0.5)), (4, None), (5, Some(0.25))] {
+        add(&ledger, step, value);
+    }
+    let ledger = Ledger::new(store);
+    let newest = add(&ledger, 6, Some(0.75));
+    let held = ledger.checkpoints(Some(JobId(1))).expect("readable");
+    let steps: Vec<u64> = held.iter().map(|one| one.manifest.step).collect();
+    assert_eq!(steps, [2, 6], "the first of the best, and the newest");
+    let find = |reference: &str| ledger.find_checkpoint(reference).expect("known").digest;
+    assert_eq!([find("tiny@best"), find("job-1@best")], [best; 2]);
+    assert_eq!(find("tiny"), newest);
+    let better = add(&ledger, 7, Some(0.125));
+    assert_eq!((find("tiny@best"), find("tiny")), (better, better));
+    assert_eq!(ledger.checkpoints(None).expect("readable").len(), 1);
+}

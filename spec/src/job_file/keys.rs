@@ -71,7 +71,7 @@ pub(super) const REDUCE_ON_PLATEAU: &[&str] =
 pub(super) const EARLY_STOPPING: &[&str] = &["patience", "min_delta"];
 pub(super) const VALIDATE: &[&str] = &["every_epochs"];
 pub(super) const RESOURCES: &[&str] = &["device", "ranks", "threads"];
-pub(super) const CHECKPOINT: &[&str] = &["every_steps", "keep_last"];
+pub(super) const CHECKPOINT: &[&str] = &["every_steps", "keep_last", "keep_best"];
 
 pub(super) const LINEAR: &[&str] = &["units", "bias", "tied"];
 pub(super) const EMBEDDING: &[&str] = &["size", "padding_index"];

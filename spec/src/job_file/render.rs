@@ -110,7 +110,8 @@ fn write(out: &mut String, job: &Job) -> std::fmt::Result {
     if let Some(every_steps) = job.checkpoint.every_steps {
         writeln!(out, "every_steps = {every_steps}")?;
     }
-    writeln!(out, "keep_last = {}", job.checkpoint.keep_last)
+    writeln!(out, "keep_last = {}", job.checkpoint.keep_last)?;
+    writeln!(out, "keep_best = {}", job.checkpoint.keep_best)
 }
 
 fn loss(loss: &Loss) -> String {

@@ -36,8 +36,14 @@ pub(super) fn checkpoint(section: &Section<'_>, found: &mut Found) -> Option<Che
     let keep_last = section.or("keep_last", 3, found, |field, found| {
         field.count(MOST_KEPT, found)
     });
+    let keep_best = section.or("keep_best", 1, found, |field, found| {
+        field
+            .whole(0, u64::from(MOST_KEPT), found)
+            .map(|kept| kept as u32)
+    });
     Some(Checkpointing {
         every_steps: every_steps?,
         keep_last: keep_last?,
+        keep_best: keep_best?,
     })
 }

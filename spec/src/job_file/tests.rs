@@ -71,6 +71,7 @@ threads = 2
 [checkpoint]
 every_steps = 200
 keep_last = 5
+keep_best = 2
 "#;
 
 /// The mistakes of a job file, a line each.

@@ -79,9 +79,18 @@ fn the_words_of_a_watch_tell_every_part_of_it() {
             best: Some(0.0),
             waited: 2,
         },
+        best: Some(0.0),
     };
     let changed = [
         Watch::default(),
+        Watch {
+            best: None,
+            ..watch
+        },
+        Watch {
+            best: Some(0.5),
+            ..watch
+        },
         Watch {
             stall: Stall {
                 best: None,
@@ -114,4 +123,49 @@ fn the_words_of_a_watch_tell_every_part_of_it() {
     for other in changed {
         assert_ne!(other.words(), watch.words(), "{other:?}");
     }
+}
+
+#[test]
+fn the_best_value_is_kept_in_the_monitors_direction_and_equals_and_infinities_change_nothing() {
+    let bests = |monitor: &str| -> Vec<Option<f64>> {
+        let set = [format!("training.monitor={monitor}")];
+        let job = "name = \"a\"\n[data]\ntrain = \"d/t\"\nvalidation = 0.5\n[model]\nlayers = [{ linear = 2 }]\n[training]\nepochs = 1\n";
+        let job = crate::job_file::parse_with(job, &set).expect("a job");
+        let mut watch = Watch::default();
+        let values = [
+            None,
+            Some(f64::NAN),
+            Some(f64::INFINITY),
+            Some(0.5),
+            Some(0.25),
+            None,
+            Some(0.75),
+            Some(0.75),
+            Some(f64::NEG_INFINITY),
+        ];
+        let after = |value| {
+            watch = watch.after(&job.training, value);
+            watch.best
+        };
+        values.map(after).to_vec()
+    };
+    let half = Some(0.5);
+    let (low, high) = (Some(0.25), Some(0.75));
+    assert_eq!(
+        bests("validation_loss"),
+        [None, None, None, half, low, low, low, low, low]
+    );
+    assert_eq!(
+        bests("validation_accuracy"),
+        [None, None, None, half, half, half, high, high, high]
+    );
+}
+
+#[test]
+fn a_watch_without_a_best_value_reads_and_is_digested_as_it_was_before_there_was_one() {
+    let text = r#"{"plateau":{"best":null,"waited":0,"lr":null},"stall":{"best":null,"waited":0}}"#;
+    let watch: Watch = serde_json::from_str(text).expect("a watch");
+    assert_eq!(watch, Watch::default());
+    assert_eq!(serde_json::to_string(&watch).expect("JSON"), text);
+    assert_eq!(watch.words(), [0; 6]);
 }

@@ -33,6 +33,8 @@ pub struct Training {
     pub(super) commit: u64,
     /// What the validation phases so far have decided.
     pub(super) watch: Watch,
+    /// The step after which rows were last validated, and the monitored value if it is a finite number.
+    pub(super) validated: Option<(u64, f64)>,
     /// The checkpoint that it goes on from.
     pub(super) resumed: Option<Digest>,
 }
@@ -128,6 +130,7 @@ impl Training {
             engine,
             commit,
             watch,
+            validated: None,
             resumed,
         })
     }
@@ -148,11 +151,18 @@ impl Training {
             step: self.engine.step(),
             commit: self.commit,
             watch: self.watch,
+            monitored: self.monitored(),
             data: self.facts.clone(),
             preprocessing: self.preprocessing.clone(),
             state_digest: self.state_digest(),
         };
         (manifest, chunks)
+    }
+
+    /// The value of the validation phase after the step that it stands at.
+    fn monitored(&self) -> Option<f64> {
+        let (step, value) = self.validated?;
+        (step == self.engine.step()).then_some(value)
     }
 
     /// The digest of all of S.

@@ -60,6 +60,7 @@ impl Training {
             let step = self.engine.step();
             let parameters_digest = self.engine.parameters_digest();
             let samples_per_s = pace.step(Instant::now(), applied.result.samples);
+            let best = self.watch.best;
             let validated = if self.calendar.validates_after(step) {
                 let validated = self.validate(gang, &mut operation)?;
                 pace.resume(Instant::now());
@@ -71,12 +72,12 @@ impl Training {
                 let row = self.row(applied, samples_per_s, parameters_digest, validated);
                 log(&row);
                 report(Report::Row(Box::new(row)))?;
-                let is_due = self
-                    .job
-                    .checkpoint
+                let checkpoint = &self.job.checkpoint;
+                let is_due = checkpoint
                     .every_steps
                     .is_some_and(|every| step.is_multiple_of(every));
-                if is_due || self.ended() {
+                let is_best = checkpoint.keep_best > 0 && self.watch.best != best;
+                if is_due || is_best || self.ended() {
                     let digest = self.save(attempt)?;
                     report(Report::Checkpoint { step, digest })?;
                     pace.resume(Instant::now());
@@ -266,6 +267,8 @@ impl Training {
         let before = self.watch;
         let value = evaluation.monitored(self.job.training.monitor);
         self.watch = before.after(&self.job.training, value);
+        let finite = value.filter(|value| value.is_finite());
+        self.validated = finite.map(|value| (self.engine.step(), value));
         self.log_decisions(&before);
         Ok(Some(evaluation))
     }

@@ -11,6 +11,7 @@ use spec::{AttemptId, Digest, Job, JobId};
 use super::{Done, Training, evaluate};
 use crate::depot::{Depot, lasting, passing};
 
+mod best;
 mod frozen;
 mod kept;
 mod rules;

@@ -38,5 +38,6 @@ fn the_canonical_text_of_a_job_says_everything() {
 
     [checkpoint]
     keep_last = 3
+    keep_best = 1
     "#);
 }

@@ -308,12 +308,16 @@ pub(super) fn job() -> impl Strategy<Value = Job> {
             sequence_length,
         },
     );
-    let checkpoint = (prop::option::of(1u64..=1_000_000_000_000), 1u32..=1_000_000).prop_map(
-        |(every_steps, keep_last)| Checkpointing {
+    let checkpoint = (
+        prop::option::of(1u64..=1_000_000_000_000),
+        1u32..=1_000_000,
+        0u32..=1_000_000,
+    )
+        .prop_map(|(every_steps, keep_last, keep_best)| Checkpointing {
             every_steps,
             keep_last,
-        },
-    );
+            keep_best,
+        });
     (
         name(),
         data,

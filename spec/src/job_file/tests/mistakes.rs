@@ -184,6 +184,7 @@ fn an_impossible_value_is_refused() {
         ("optimizer.adam.eps = 0.0", "22: training.optimizer.adam.eps: expected a number of at least 1e-30 and at most 1.0, got 0.0".to_string()),
         ("optimizer.adam.weight_decay = -1", "31: training.optimizer.adam.weight_decay: expected a number of at least 0.0 and at most 1000000.0, got -1".to_string()),
         ("[checkpoint]\nkeep_last = 0", format!("13: checkpoint.keep_last: expected {whole} 1 to 1000000, got 0")),
+        ("[checkpoint]\nkeep_best = -1", format!("13: checkpoint.keep_best: expected {whole} 0 to 1000000, got -1")),
         ("[checkpoint]\nevery_steps = 0", format!("15: checkpoint.every_steps: expected {whole} 1 to 1000000000000, got 0")),
         ("[resources]\nthreads = 1025", format!("11: resources.threads: expected {whole} 1 to 1024, got 1025")),
         ("[resources]\nranks = 0", format!("9: resources.ranks: expected {whole} 1 to 4096, got 0")),

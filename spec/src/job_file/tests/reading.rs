@@ -83,6 +83,7 @@ fn what_is_not_said_has_its_default() {
         checkpoint: Checkpointing {
             every_steps: None,
             keep_last: 3,
+            keep_best: 1,
         },
     };
     assert_eq!(parse(SMALL), Ok(expected));
@@ -205,6 +206,7 @@ fn what_is_said_is_kept() {
         checkpoint: Checkpointing {
             every_steps: Some(200),
             keep_last: 5,
+            keep_best: 2,
         },
     };
     assert_eq!(parse(FULL), Ok(expected));
