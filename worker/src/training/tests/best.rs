@@ -14,13 +14,16 @@ fn job(ranks: u32, set: &str) -> Job {
     spec::job_file::parse_with(&text, &set).expect("a job")
 }
 
+/// A step and the value of the validation after it.
+type Validated = (u64, f64);
+
 /// The steps and values of the validations of a training, and those of them that bettered all before.
-fn validations(rows: &[Exact]) -> (Vec<(u64, f64)>, Vec<(u64, f64)>) {
+fn validations(rows: &[Exact]) -> (Vec<Validated>, Vec<Validated>) {
     let values = rows
         .iter()
         .filter_map(|row| Some((row.step, row.validation_loss?)));
-    let values: Vec<(u64, f64)> = values.collect();
-    let mut bests: Vec<(u64, f64)> = Vec::new();
+    let values: Vec<Validated> = values.collect();
+    let mut bests: Vec<Validated> = Vec::new();
     for &(step, value) in &values {
         if bests.last().is_none_or(|&(_, best)| value < best) {
             bests.push((step, value));
