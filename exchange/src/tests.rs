@@ -80,6 +80,7 @@ impl Case {
             step: 100,
             commit: 100,
             watch: Default::default(),
+            monitored: None,
             data: DataFacts {
                 shape,
                 classes,
