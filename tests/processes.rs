@@ -1,6 +1,7 @@
 //! Trainyard as people use it: the real binary, real processes, real files. A main road, processes that are killed, and
 //! input that is refused.
 
+mod best;
 mod endings;
 mod exchange;
 mod kills;
