@@ -102,6 +102,7 @@ impl Bench {
             per,
             microbatch: job.microbatch_size(),
             microbatches: job.training.microbatches,
+            share: job.training.microbatches,
             objective: (&job.training).into(),
             optimizer: &job.training.optimizer,
             rules: Rules::NONE,

@@ -290,6 +290,7 @@ fn engine(network: &Network, threads: usize) -> Engine<f32> {
         per,
         microbatch: network.batch,
         microbatches: 1,
+        share: 1,
         objective: Objective::CROSS_ENTROPY,
         optimizer: &network.optimizer,
         rules: Rules::NONE,

@@ -5,6 +5,9 @@ use crate::lifetime::Buffer;
 /// Offsets are multiples of it: a cache line, and the widest vector.
 const ALIGNMENT: u64 = 64;
 
+/// More bytes than an arena can have are not counted.
+pub(crate) const MOST: u64 = 1 << 50;
+
 /// Gives every buffer its offset, largest first, each at the lowest place that is free for as long as it lives. The size
 /// of the arena, if it can be counted.
 pub(crate) fn pack(buffers: &mut [Buffer]) -> Option<u64> {
@@ -35,7 +38,7 @@ pub(crate) fn pack(buffers: &mut [Buffer]) -> Option<u64> {
         buffers[index].offset = offset;
         placed.push(index);
     }
-    (arena <= 1 << 50).then_some(arena)
+    (arena <= MOST).then_some(arena)
 }
 
 #[cfg(test)]
@@ -51,6 +54,7 @@ mod tests {
             first,
             last,
             offset: 0,
+            in_lane: false,
         }
     }
 

@@ -211,6 +211,8 @@ fn own(
             Some(batch_bytes(2 * norm.groups, stage.output_rows(samples)?)?)
         }
         kind => match kind.norm() {
+            // Behind mean and variance what a step's gradients of weight and bias come to.
+            Some(norm) if norm.sync => Some(words_bytes(4 * norm.channels)?),
             Some(norm) => Some(words_bytes(2 * norm.channels)?),
             None => None,
         },

@@ -104,6 +104,7 @@ impl<'a> At<'a> {
                     plane: self.input.elements() / channels,
                     eps: norm.eps,
                     momentum: norm.momentum,
+                    sync: norm.sync,
                 };
                 Ok((Op::BatchNorm(op), self.input.clone()))
             }

@@ -43,6 +43,7 @@ pub fn for_job(job: &Job, facts: &DataFacts, reads: &[Reads<'_>]) -> Result<Plan
         per: Per::from(facts),
         microbatch,
         microbatches: job.training.microbatches,
+        share: job.training.microbatches.div_ceil(job.resources.ranks),
         objective: (&job.training).into(),
         optimizer: &job.training.optimizer,
         rules: Rules::of(job),
@@ -71,6 +72,7 @@ pub fn to_evaluate(
         per: Per::from(facts),
         microbatch,
         microbatches: job.training.microbatches,
+        share: 1,
         objective: Objective {
             confusion,
             ..(&job.training).into()

@@ -15,6 +15,7 @@ mod gradients;
 mod group;
 mod initial;
 mod job;
+mod lane;
 mod lifetime;
 mod memory;
 mod objective;

@@ -20,6 +20,8 @@ pub struct Buffer {
     pub last: usize,
     /// Where it begins in the arena, in bytes.
     pub offset: u64,
+    /// Whether each lane has one, a stride apart.
+    pub in_lane: bool,
 }
 
 impl Buffer {
@@ -90,6 +92,7 @@ impl Buffers<'_> {
             first: *alive.start(),
             last: *alive.end(),
             offset: 0,
+            in_lane: false,
         });
         self.list.len() - 1
     }

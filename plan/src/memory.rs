@@ -41,7 +41,8 @@ pub struct Kinds {
 }
 
 /// The kinds of all buffers of a plan, `data` and `unused` still 0.
-pub(crate) fn kinds(stages: &[Stage], buffers: &[Buffer], places: &Places) -> Kinds {
+pub(crate) fn kinds(stages: &[Stage], buffers: &[Buffer], places: &Places, lanes: u64) -> Kinds {
+    let taken = |buffer: &Buffer| buffer.bytes * if buffer.in_lane { lanes } else { 1 };
     let last = buffers.iter().map(|buffer| buffer.last).max().unwrap_or(0);
     let alive = |operation: usize| {
         let there = move |buffer: &Buffer| buffer.first <= operation && operation <= buffer.last;
@@ -49,7 +50,7 @@ pub(crate) fn kinds(stages: &[Stage], buffers: &[Buffer], places: &Places) -> Ki
     };
     let most = (0..=last).max_by_key(|&operation| {
         let bytes = alive(operation)
-            .map(|(_, buffer)| buffer.bytes)
+            .map(|(_, buffer)| taken(buffer))
             .sum::<u64>();
         // Of equals the first.
         (bytes, std::cmp::Reverse(operation))
@@ -81,7 +82,7 @@ pub(crate) fn kinds(stages: &[Stage], buffers: &[Buffer], places: &Places) -> Ki
         } else {
             &mut kinds.activations
         };
-        *kind += buffer.bytes;
+        *kind += taken(buffer);
     }
     kinds
 }

@@ -137,6 +137,8 @@ pub struct BatchNorm {
     pub eps: f64,
     /// How much of the running statistics each step replaces.
     pub momentum: f64,
+    /// Whether a step normalises over all of its samples instead of over those of each microbatch.
+    pub sync: bool,
 }
 
 /// A normalisation inside each sample, whose values fall into groups one after another.

@@ -9,11 +9,11 @@ use spec::loss::Loss;
 use spec::metric::Metric;
 use spec::model::Model;
 
-use crate::arena;
 use crate::buffers::{self, Places, State};
 use crate::error::Error;
 use crate::group::{self, Stretch};
 use crate::initial;
+use crate::lane;
 use crate::lifetime::Buffer;
 use crate::memory::{self, Memory};
 use crate::objective::{self, Objective};
@@ -39,6 +39,8 @@ pub struct Request<'a> {
     pub microbatch: usize,
     /// Microbatches of a step, at least 1.
     pub microbatches: u32,
+    /// The most microbatches of a step that one rank computes, at least 1.
+    pub share: u32,
     /// What is minimised and measured.
     pub objective: Objective<'a>,
     /// How the parameters follow the gradient.
@@ -140,6 +142,10 @@ pub struct Plan {
     pub places: Places,
     /// Size of the arena.
     pub arena_bytes: u64,
+    /// Microbatches that are under way at once: 1, or where a norm is over all samples of a step the largest share of a rank.
+    pub lanes: usize,
+    /// Bytes from a buffer of a lane to the same of the next one; 0 where there is one lane.
+    pub lane_bytes: u64,
     /// Records that hold sums of microbatches and of their subtrees while a step is folded.
     pub slots: usize,
     /// Where the tail of a record begins: behind the gradient and the sums of statistics, rounded up to 64.
@@ -158,6 +164,14 @@ pub struct Plan {
     pub flops_backward: u64,
 }
 
+impl Plan {
+    /// The norms over all samples of a step, as positions among the stages, and their channels.
+    pub fn sync_norms(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + '_ {
+        let norms = self.stages.iter().enumerate();
+        norms.filter_map(|(index, stage)| Some((index, stage.kind.sync()?.channels)))
+    }
+}
+
 /// Plans a model on a batch.
 ///
 /// # Errors
@@ -167,6 +181,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     let numbers = [
         ("the microbatch", request.microbatch),
         ("the number of microbatches", request.microbatches as usize),
+        ("the share of a rank", request.share as usize),
         ("the number of threads", request.threads),
         ("the number of classes", request.classes),
     ];
@@ -200,6 +215,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
         add_statistics(&layer.path, &layer.kind, &mut running_statistics);
         if let Op::BatchNorm(norm) = &layer.kind
             && norm.plane * request.microbatch == 1
+            && !(norm.sync && request.microbatches > 1)
             && trains
         {
             return Err(Error::OneValue {
@@ -220,7 +236,16 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
             }
         })?;
     let tail_offset = (4 * (trained_count + statistic_count) as u64).next_multiple_of(64);
-    let slots = if trains {
+    let synced = stages.iter().any(|stage| stage.kind.sync().is_some());
+    let lanes = if trains && synced {
+        request.share.min(request.microbatches) as usize
+    } else {
+        1
+    };
+    let slots = if trains && synced {
+        // The microbatches of a share are all under way at once.
+        lanes
+    } else if trains {
         slots(request.microbatches)
     } else {
         0
@@ -246,7 +271,8 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     let (mut buffers, places) =
         buffers::lay_out(&mut stages, &layers, inputs, request.microbatch, &state)
             .ok_or(Error::ArenaTooLarge)?;
-    let arena = arena::pack(&mut buffers).ok_or(Error::ArenaTooLarge)?;
+    let (arena, lane_bytes) =
+        lane::pack(&mut buffers, &stages, &places, lanes).ok_or(Error::ArenaTooLarge)?;
     let total = arena
         .checked_add(request.host_bytes)
         .ok_or(Error::ArenaTooLarge)?;
@@ -256,7 +282,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     {
         layers[stage.layers.end - 1].memory_bytes = bytes;
     }
-    let mut kinds = memory::kinds(&stages, &buffers, &places);
+    let mut kinds = memory::kinds(&stages, &buffers, &places, lanes as u64);
     kinds.unused = arena - kinds.total();
     kinds.data = request.host_bytes;
     Ok(Plan {
@@ -284,6 +310,8 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
         buffers,
         places,
         arena_bytes: arena,
+        lanes,
+        lane_bytes,
         slots,
         tail_offset,
         tail,

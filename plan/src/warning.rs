@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::op::Op;
+use crate::op::{BatchNorm, Op};
 use crate::plan::{Mode, Plan};
 
 /// Batch norms over fewer samples than these are warned of.
@@ -42,17 +42,22 @@ impl fmt::Display for Warning {
 }
 
 impl Plan {
-    /// Samples that batch norms normalise over, where there are any.
+    /// Samples that batch norms normalise over at most, where there are any: the fewest of all norms.
     pub fn normalised_samples(&self) -> Option<usize> {
-        self.norms().next().map(|_| self.microbatch)
+        let over = |norm: &BatchNorm| match norm.sync {
+            true => self.microbatch * self.microbatches as usize,
+            false => self.microbatch,
+        };
+        self.norms().map(|(_, norm)| over(norm)).min()
     }
 
     /// What a person may not want of it.
     pub fn warnings(&self) -> Vec<Warning> {
-        let mut norms = self.norms();
+        // Over all samples of a step there are enough.
+        let mut norms = self.norms().filter(|(_, norm)| !norm.sync);
         let first = norms.next();
         let few = first.filter(|_| self.mode == Mode::Train && self.microbatch < FEW);
-        let warning = few.map(|path| Warning::FewSamples {
+        let warning = few.map(|(path, _)| Warning::FewSamples {
             path: path.to_string(),
             more: norms.count(),
             samples: self.microbatch,
@@ -60,9 +65,10 @@ impl Plan {
         warning.into_iter().collect()
     }
 
-    fn norms(&self) -> impl Iterator<Item = &str> {
-        let norms = |kind: &Op| matches!(kind, Op::BatchNorm(_));
-        let norms = self.layers.iter().filter(move |layer| norms(&layer.kind));
-        norms.map(|layer| layer.path.as_str())
+    fn norms(&self) -> impl Iterator<Item = (&str, &BatchNorm)> {
+        self.layers.iter().filter_map(|layer| match &layer.kind {
+            Op::BatchNorm(norm) => Some((layer.path.as_str(), norm)),
+            _ => None,
+        })
     }
 }

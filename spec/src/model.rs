@@ -256,6 +256,9 @@ pub struct BatchNorm {
     pub eps: f64,
     /// How much of the running statistics each step replaces.
     pub momentum: f64,
+    /// Whether a step normalises over all of its samples instead of over those of each microbatch.
+    #[serde(default)]
+    pub sync: bool,
 }
 
 /// Normalisation over each sample.

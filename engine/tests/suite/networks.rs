@@ -99,6 +99,7 @@ impl Network {
             per,
             microbatch: self.microbatch,
             microbatches: self.microbatches,
+            share: self.microbatches,
             objective: Objective {
                 loss: &self.loss,
                 metrics: &self.metrics,

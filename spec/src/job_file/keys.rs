@@ -99,7 +99,7 @@ pub(super) const CONV2D: &[&str] = &[
 ];
 pub(super) const POOL2D: &[&str] = &["kernel", "stride", "padding"];
 
-pub(super) const BATCH_NORM: &[&str] = &["eps", "momentum"];
+pub(super) const BATCH_NORM: &[&str] = &["eps", "momentum", "sync"];
 pub(super) const LAYER_NORM: &[&str] = &["eps", "affine"];
 pub(super) const GROUP_NORM: &[&str] = &["groups", "eps", "affine"];
 pub(super) const GELU: &[&str] = &["approximate"];

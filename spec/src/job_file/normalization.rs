@@ -17,6 +17,7 @@ pub(super) fn bare_batch_norm() -> LayerKind {
     LayerKind::BatchNorm(BatchNorm {
         eps: EPS,
         momentum: MOMENTUM,
+        sync: false,
     })
 }
 
@@ -31,9 +32,11 @@ pub(super) fn batch_norm(field: &Field<'_>, found: &mut Found) -> Option<LayerKi
     let momentum = section.or("momentum", MOMENTUM, found, |field, found| {
         field.number(share, found)
     });
+    let sync = section.or("sync", false, found, Field::flag);
     Some(LayerKind::BatchNorm(BatchNorm {
         eps: eps?,
         momentum: momentum?,
+        sync: sync?,
     }))
 }
 

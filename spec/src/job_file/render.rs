@@ -255,7 +255,12 @@ fn entry(layer: &Layer) -> String {
         LayerKind::MaxPool2d(pool) => pooling(pool.kernel, pool.stride, pool.padding),
         LayerKind::AvgPool2d(pool) => pooling(pool.kernel, pool.stride, pool.padding),
         LayerKind::BatchNorm(norm) => {
-            format!("{{ eps = {:?}, momentum = {:?} }}", norm.eps, norm.momentum)
+            // Said only where it is so: the text of older jobs stays what their digests name.
+            let sync = if norm.sync { ", sync = true" } else { "" };
+            format!(
+                "{{ eps = {:?}, momentum = {:?}{sync} }}",
+                norm.eps, norm.momentum
+            )
         }
         LayerKind::LayerNorm(norm) => {
             format!("{{ eps = {:?}, affine = {} }}", norm.eps, norm.affine)
