@@ -40,6 +40,7 @@ fn norm() -> LayerKind {
     LayerKind::BatchNorm(BatchNorm {
         eps: 1e-5,
         momentum: 0.1,
+        sync: false,
     })
 }
 

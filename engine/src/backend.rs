@@ -30,6 +30,7 @@ pub(crate) trait Backend:
     + Windows
     + Pointwise
     + Channel
+    + SyncNorm
     + RowWise
     + Gather
     + Sequences
@@ -46,6 +47,7 @@ impl<
         + Windows
         + Pointwise
         + Channel
+        + SyncNorm
         + RowWise
         + Gather
         + Sequences
@@ -171,6 +173,35 @@ pub(crate) trait Channel {
         divisors: [u64; 2],
         sums: View,
         running: View,
+    );
+}
+
+/// The parts of [`Channel`]'s norms between which microbatches meet.
+pub(crate) trait SyncNorm {
+    /// Mean and biased variance of each channel.
+    fn sync_norm_statistics(&mut self, norm: &BatchNorm, samples: usize, x: View, statistics: View);
+
+    /// What a microbatch leaves for running statistics, where mean and variance are those of so many `values` a channel.
+    fn sync_norm_sums(
+        &mut self,
+        norm: &BatchNorm,
+        samples: usize,
+        values: u64,
+        statistics: View,
+        sums: View,
+    );
+
+    /// The gradients of weight and bias alone.
+    fn sync_norm_gradients(&mut self, norm: &BatchNorm, samples: usize, at: BatchNormBackward);
+
+    /// The gradient of the input, in place, from those of weight and bias over all `values` of a channel: `totals` is `(2, C)`.
+    fn sync_norm_input(
+        &mut self,
+        norm: &BatchNorm,
+        samples: usize,
+        values: u64,
+        at: BatchNormBackward,
+        totals: View,
     );
 }
 

@@ -19,6 +19,7 @@ mod recurrent;
 mod reduce;
 mod rowwise;
 mod shared;
+mod sync_norm;
 mod update;
 mod wide;
 mod wide_cell;

@@ -8,11 +8,13 @@ mod given;
 mod running;
 mod state;
 mod walk;
+pub(crate) mod wave;
 
 use std::any::TypeId;
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plan::{Mode, Plan};
 
@@ -21,10 +23,10 @@ use crate::batch::{Batch, Pass, Samples};
 use crate::cpu::arena::Arena;
 use crate::cpu::device::Cpu;
 use crate::engine::clock::{Clock, StageTimes};
+use crate::engine::wave::{Joint, Joints, WaveError};
 use crate::error::Error;
 use crate::extent::Extent;
 use crate::float::Float;
-use crate::layers::batch_norm;
 use crate::layers::loss;
 use crate::layers::views::Views;
 use crate::packing::Packing;
@@ -41,16 +43,19 @@ pub struct Engine<T: Float> {
     pub(crate) packing: Packing,
     pub(crate) step: u64,
     pub(crate) clock: Clock,
+    pub(crate) joints: Joints,
     pub(crate) number: PhantomData<T>,
 }
 
 /// How long the passes of a microbatch took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Times {
     /// Forward, the loss included.
     pub forward: Duration,
     /// Backward.
     pub backward: Duration,
+    /// Meeting other microbatches on the way, in neither of the above.
+    pub met: Duration,
 }
 
 impl<T: Float> Engine<T> {
@@ -70,6 +75,7 @@ impl<T: Float> Engine<T> {
         let views = Views {
             plan,
             size: size_of::<T>(),
+            lane: 0,
         };
         let arena = Arena::new(views.arena_bytes())?;
         let device: Box<dyn Backend> = if TypeId::of::<T>() == TypeId::of::<f32>() {
@@ -88,6 +94,7 @@ impl<T: Float> Engine<T> {
         let views = Views {
             plan,
             size: size_of::<T>(),
+            lane: 0,
         };
         let device = Box::new(Reference::<T>::new(Arena::new(views.arena_bytes())?));
         Engine::with(views, device, Arc::new(Pool::new(1)?))
@@ -99,6 +106,7 @@ impl<T: Float> Engine<T> {
             loss::weigh(&views.plan.loss, weights)?;
         }
         Ok(Engine {
+            joints: Joints::new(&views.plan),
             packing: Packing::new(views.plan.input.steps.unwrap_or(0)),
             views,
             device,
@@ -125,33 +133,21 @@ impl<T: Float> Engine<T> {
     }
 
     /// Runs one microbatch forward and backward and assigns its sums to `slot`: the gradient summed over rows, and the sums of
-    /// [`plan::Tail`]. There may be no samples.
+    /// [`plan::Tail`]. There may be no samples. A norm over
+    /// all samples of a step takes these for all.
     ///
     /// # Errors
     /// A plan without training; samples or targets that do not fit; no such slot. Nothing has changed then.
     pub fn train(&mut self, batch: &Batch<'_, T>, slot: usize) -> Result<Times, Error> {
-        let record = self.slot(slot)?;
-        let given = self.check(&batch.samples)?;
-        let targets = self.check_targets(&batch.targets, given)?;
-        let pool = Arc::clone(&self.pool);
-        Ok(pool.enter(|| {
-            let started = Instant::now();
-            self.forward(&batch.samples, given, Pass::Train(batch.moment));
-            let (_, offset) = self.views.record();
-            let tail = View {
-                offset: record.offset + offset,
-                bytes: self.views.plan.tail.bytes(),
-            };
-            self.judge(targets, given, true, tail);
-            self.clock.note(|times| &mut times.loss);
-            let forward = started.elapsed();
-            self.backward(batch, given, slot);
-            self.leave_statistics(given.samples, slot);
-            Times {
-                forward,
-                backward: started.elapsed() - forward,
-            }
-        }))
+        let alone = |joint: Joint<'_>| -> Result<(), Infallible> {
+            joint.total.copy_from_slice(joint.parts);
+            Ok(())
+        };
+        match self.train_wave(&[(*batch, slot)], alone) {
+            Ok(times) => Ok(times),
+            Err(WaveError::Engine(error)) => Err(error),
+            Err(WaveError::Fold(never)) => match never {},
+        }
     }
 
     /// Runs samples forward and sums loss and right answers; [`Engine::evaluated`] has all that was summed.
@@ -183,7 +179,7 @@ impl<T: Float> Engine<T> {
     }
 
     /// Assigns the sums of the rows of the output to a tail.
-    fn judge(&mut self, targets: RowTargets<'_>, given: Extent, gradient: bool, tail: View) {
+    pub(crate) fn judge(&mut self, targets: RowTargets<'_>, given: Extent, gradient: bool, tail: View) {
         let (device, views) = (&mut *self.device, &self.views);
         let count = given.targets(views.plan.per);
         let rows = loss::judge(device, views, targets, count, gradient);
@@ -209,17 +205,6 @@ impl<T: Float> Engine<T> {
         let targets = extent.targets(plan.per);
         let view = self.views.words(plan.places.logits, targets * plan.classes);
         Ok(bytemuck::cast_slice(self.device.bytes(view)))
-    }
-
-    /// What a microbatch leaves for the running statistics of stages that the loss does not flow back to.
-    fn leave_statistics(&mut self, samples: usize, slot: usize) {
-        let (device, views) = (&mut *self.device, &self.views);
-        let slot = views.plan.places.slots[slot];
-        for stage in views.plan.stages.iter().filter(|stage| !stage.backward) {
-            if let Some(norm) = stage.kind.norm() {
-                batch_norm::leave_sums(device, views, stage, norm, samples, slot);
-            }
-        }
     }
 
     pub(crate) fn slot(&self, slot: usize) -> Result<View, Error> {

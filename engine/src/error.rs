@@ -116,6 +116,14 @@ pub enum Error {
         /// Dimensions of the tensor.
         dimensions: usize,
     },
+    /// More microbatches at once than planned for.
+    #[error("{microbatches} microbatches were given at once, but the plan has room for {lanes}")]
+    Lanes {
+        /// Microbatches that were given.
+        microbatches: usize,
+        /// Lanes of the plan.
+        lanes: usize,
+    },
     /// There is no such slot.
     #[error("there is no slot {slot}: the plan has {slots}")]
     Slot {

@@ -16,4 +16,5 @@ pub(crate) mod recurrent;
 pub(crate) mod relu;
 pub(crate) mod residual;
 pub(crate) mod softmax;
+pub(crate) mod sync_norm;
 pub(crate) mod views;

@@ -21,4 +21,5 @@ pub(crate) mod rowwise;
 pub(crate) mod softmax;
 pub(crate) mod sums;
 pub(crate) mod update;
+mod sync_norm;
 mod window;

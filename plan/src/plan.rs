@@ -165,6 +165,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Bytes of what a microbatch brings to the widest norm over all samples of a step: 4 words of 8 a channel.
+    pub fn joint_bytes(&self) -> u64 {
+        joint_bytes(&self.stages)
+    }
+
     /// The norms over all samples of a step, as positions among the stages, and their channels.
     pub fn sync_norms(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + '_ {
         let norms = self.stages.iter().enumerate();
@@ -273,8 +278,9 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
             .ok_or(Error::ArenaTooLarge)?;
     let (arena, lane_bytes) =
         lane::pack(&mut buffers, &stages, &places, lanes).ok_or(Error::ArenaTooLarge)?;
+    let host = request.host_bytes + joint_bytes(&stages) * (lanes as u64 + 1);
     let total = arena
-        .checked_add(request.host_bytes)
+        .checked_add(host)
         .ok_or(Error::ArenaTooLarge)?;
     for (stage, bytes) in stages
         .iter()
@@ -284,7 +290,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     }
     let mut kinds = memory::kinds(&stages, &buffers, &places, lanes as u64);
     kinds.unused = arena - kinds.total();
-    kinds.data = request.host_bytes;
+    kinds.data = host;
     Ok(Plan {
         input: request.input.clone(),
         per: request.per,
@@ -318,11 +324,16 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
         record_bytes: state.record_bytes,
         memory: Memory {
             arena,
-            host: request.host_bytes,
+            host,
             total,
             kinds,
         },
     })
+}
+
+fn joint_bytes(stages: &[Stage]) -> u64 {
+    let norms = stages.iter().filter_map(|stage| stage.kind.sync());
+    norms.map(|norm| 32 * norm.channels as u64).max().unwrap_or(0)
 }
 
 /// Bytes for the gradients of frozen parameters, which some kernel gives beside those that are wanted: as many as the flat

@@ -47,6 +47,7 @@ fn batch_norm() -> LayerKind {
     LayerKind::BatchNorm(model::BatchNorm {
         eps: 1e-5,
         momentum: 0.1,
+        sync: false,
     })
 }
 

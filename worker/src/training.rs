@@ -13,6 +13,7 @@ mod state;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod wave;
 
 pub use evaluation::{Evaluation, alone, evaluate};
 pub use profile::{Inference, Pace, Profile, StagePace, Subject, profile};

@@ -123,7 +123,7 @@ impl Channel for Cpu {
         ];
         let [x, weights, statistics, gradient, dw, db, sums]: [&mut [f32]; 7] =
             self.arena.numbers(views);
-        leave_sums(samples * norm.plane, statistics, sums);
+        leave_sums([samples * norm.plane; 2], statistics, sums);
         let (x, weights) = (&*x, &*weights);
         let (means, variances) = statistics.split_at(norm.channels);
         let [gradient, dw, db] = [gradient, dw, db].map(Shared::new);
@@ -167,7 +167,7 @@ impl Channel for Cpu {
 
     fn batch_norm_sums(&mut self, norm: &BatchNorm, samples: usize, statistics: View, sums: View) {
         let [statistics, sums]: [&mut [f32]; 2] = self.arena.numbers([statistics, sums]);
-        leave_sums(samples * norm.plane, statistics, sums);
+        leave_sums([samples * norm.plane; 2], statistics, sums);
     }
 
     fn batch_norm_update(
@@ -187,16 +187,16 @@ fn width(norm: &BatchNorm) -> usize {
     (STRETCH / norm.plane).max(1)
 }
 
-fn stretches(norm: &BatchNorm) -> usize {
+pub(super) fn stretches(norm: &BatchNorm) -> usize {
     norm.channels.div_ceil(width(norm))
 }
 
-fn stretch_of(norm: &BatchNorm, stretch: usize) -> Range<usize> {
+pub(super) fn stretch_of(norm: &BatchNorm, stretch: usize) -> Range<usize> {
     stretch * width(norm)..norm.channels.min((stretch + 1) * width(norm))
 }
 
 /// Where some channels of a sample lie.
-fn chunk_of(norm: &BatchNorm, sample: usize, channels: &Range<usize>) -> Range<usize> {
+pub(super) fn chunk_of(norm: &BatchNorm, sample: usize, channels: &Range<usize>) -> Range<usize> {
     let first = sample * norm.channels;
     (first + channels.start) * norm.plane..(first + channels.end) * norm.plane
 }

@@ -244,7 +244,7 @@ pub(crate) fn backward(cpu: &mut Cpu, window: &Window, samples: usize, at: Windo
         // SAFETY: all samples are done.
         let sums = unsafe { sums.part(0..samples * work.sums) };
         fold_gradients(&normal, sums, d_weights, d_biases);
-        leave_sums(samples * normal.norm.plane, statistics, norm_sums);
+        leave_sums([samples * normal.norm.plane; 2], statistics, norm_sums);
     }
     let (d_weights, d_biases) = (&*d_weights, &*d_biases);
     // The gradient of what the convolution gave for one sample, and its sums over channels added.

@@ -1,6 +1,8 @@
 //! The stages of a plan, one after the other and back. A stage of sequences runs over the rows of all steps as it would
 //! over samples.
 
+use std::ops::Range;
+
 use plan::{Stage, StageKind};
 
 use crate::backend::Backend;
@@ -26,18 +28,38 @@ impl<T: Float> Engine<T> {
         given: &Samples<'_, T>,
         extent: Extent,
         pass: Pass,
-        mut stop: impl FnMut(&dyn Backend, &Views, &Stage) -> bool,
+        stop: impl FnMut(&dyn Backend, &Views, &Stage) -> bool,
     ) {
-        let (values, tokens) = apart(given);
+        self.bring(given);
+        let all = 0..self.views.plan.stages.len();
+        self.forward_through(all, given, extent, pass, stop);
+    }
+
+    /// Copies values to where the first stage reads them.
+    pub(crate) fn bring(&mut self, given: &Samples<'_, T>) {
+        let (values, _) = apart(given);
         self.clock.start();
         let input = self.views.words(self.views.plan.places.input, values.len());
         self.device
             .bytes_mut(input)
             .copy_from_slice(bytemuck::cast_slice(values));
+        self.clock.note(|times| &mut times.input);
+    }
+
+    /// Runs forward through some stages, until `stop` says so after one.
+    pub(crate) fn forward_through(
+        &mut self,
+        stages: Range<usize>,
+        given: &Samples<'_, T>,
+        extent: Extent,
+        pass: Pass,
+        mut stop: impl FnMut(&dyn Backend, &Views, &Stage) -> bool,
+    ) {
+        let (_, tokens) = apart(given);
         let (device, views, packing) = (&mut *self.device, &self.views, &self.packing);
         let clock = &mut self.clock;
-        clock.note(|times| &mut times.input);
-        for (index, stage) in views.plan.stages.iter().enumerate() {
+        for index in stages {
+            let stage = &views.plan.stages[index];
             let samples = extent.of(stage.input_steps);
             match &stage.kind {
                 StageKind::Window(window) => {
@@ -84,14 +106,24 @@ impl<T: Float> Engine<T> {
         }
     }
 
-    /// Runs backward from the gradient of the logits; gradients of parameters go into `slot`.
-    pub(crate) fn backward(&mut self, batch: &Batch<'_, T>, extent: Extent, slot: usize) {
+    /// Runs backward through some stages, the last first, from the gradient of what the last gives; gradients of parameters
+    /// go into `slot`.
+    pub(crate) fn backward_through(
+        &mut self,
+        stages: Range<usize>,
+        batch: &Batch<'_, T>,
+        extent: Extent,
+        slot: usize,
+    ) {
         let (_, tokens) = apart(&batch.samples);
         let (device, views, packing) = (&mut *self.device, &self.views, &self.packing);
         let slot = views.plan.places.slots[slot];
         let clock = &mut self.clock;
-        let stages = views.plan.stages.iter().enumerate().rev();
-        for (index, stage) in stages.filter(|(_, stage)| stage.backward) {
+        for index in stages.rev() {
+            let stage = &views.plan.stages[index];
+            if !stage.backward {
+                continue;
+            }
             let samples = extent.of(stage.input_steps);
             match &stage.kind {
                 StageKind::Window(window) => {

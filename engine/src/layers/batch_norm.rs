@@ -96,7 +96,11 @@ pub(crate) fn apply(
 ) {
     let plane = norm.plane as u64;
     // One value has no variance.
-    let varied = if plane > 1 { samples } else { paired };
+    let varied = match norm.sync {
+        true if samples * plane == 1 => 0,
+        false if plane == 1 => paired,
+        _ => samples,
+    };
     let divisors = [samples * plane, varied * plane];
     let sums = sums(views, stage, record);
     device.batch_norm_update(norm, divisors, sums, running(views, stage));

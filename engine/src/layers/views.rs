@@ -11,6 +11,8 @@ pub(crate) struct Views {
     pub plan: Plan,
     /// Bytes of a number.
     pub size: usize,
+    /// The lane whose buffers are meant.
+    pub lane: usize,
 }
 
 impl Views {
@@ -26,8 +28,10 @@ impl Views {
     /// The whole of a buffer.
     pub fn buffer(&self, buffer: usize) -> View {
         let buffer = &self.plan.buffers[buffer];
+        let lane = if buffer.in_lane { self.lane } else { 0 };
+        let offset = buffer.offset + lane as u64 * self.plan.lane_bytes;
         View {
-            offset: buffer.offset as usize * self.scale(),
+            offset: offset as usize * self.scale(),
             bytes: buffer.bytes as usize * self.scale(),
         }
     }

@@ -118,14 +118,14 @@ impl<T: Float> Scaling<'_, T> {
     }
 }
 
-/// What a microbatch leaves for the running statistics: means and unbiased variances, each times the values of a channel;
-/// 0 for the variance of fewer than two.
+/// What a microbatch of `count` values a channel leaves for the running statistics, which are of `all` values: means and unbiased
+/// variances, each times its own values; 0 for the variance of fewer than two.
 #[inline(always)]
-pub(crate) fn leave_sums<T: Float>(count: usize, statistics: &[T], sums: &mut [T]) {
+pub(crate) fn leave_sums<T: Float>([count, all]: [usize; 2], statistics: &[T], sums: &mut [T]) {
     let channels = statistics.len() / 2;
     let values = T::of(count as f64);
-    let unbiased = if count > 1 {
-        T::of(count as f64 * (count as f64 / (count - 1) as f64))
+    let unbiased = if all > 1 {
+        T::of(count as f64 * (all as f64 / (all - 1) as f64))
     } else {
         T::ZERO
     };

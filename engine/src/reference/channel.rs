@@ -46,7 +46,7 @@ impl<T: Float> Channel for Reference<T> {
             ]
             .map(Some),
         );
-        leave_sums(samples * norm.plane, statistics, sums);
+        leave_sums([samples * norm.plane; 2], statistics, sums);
         dw.fill(T::ZERO);
         db.fill(T::ZERO);
         let (scaling, values) = (
@@ -67,7 +67,7 @@ impl<T: Float> Channel for Reference<T> {
 
     fn batch_norm_sums(&mut self, norm: &BatchNorm, samples: usize, statistics: View, sums: View) {
         let [statistics, sums] = self.numbers([Some(statistics), Some(sums)]);
-        leave_sums(samples * norm.plane, statistics, sums);
+        leave_sums([samples * norm.plane; 2], statistics, sums);
     }
 
     fn batch_norm_update(

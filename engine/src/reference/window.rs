@@ -142,7 +142,7 @@ impl<T: Float> Windows for Reference<T> {
             }
         };
         if let Some(norm) = &window.norm {
-            leave_sums(samples * norm.plane, statistics, sums);
+            leave_sums([samples * norm.plane; 2], statistics, sums);
             d_weights.fill(T::ZERO);
             d_biases.fill(T::ZERO);
             for sample in 0..samples {

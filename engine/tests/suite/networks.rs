@@ -171,6 +171,7 @@ pub fn batch_norm() -> LayerKind {
     LayerKind::BatchNorm(BatchNorm {
         eps: 1e-5,
         momentum: 0.1,
+        sync: false,
     })
 }
 

@@ -80,6 +80,7 @@ fn a_convolution_takes_its_norm_along_with_its_parameters() {
     let norm = LayerKind::BatchNorm(model::BatchNorm {
         eps: 1e-5,
         momentum: 0.1,
+        sync: false,
     });
     let stages = stages_of(vec![
         conv(),

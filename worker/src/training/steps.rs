@@ -19,7 +19,7 @@ use super::session::Training;
 use crate::depot::{lasting, passing};
 
 /// How long a rank waits for the others. A dead one is seen at once; this is for one that hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How a training ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,20 +157,24 @@ impl Training {
 
         // Forward and backward, folding what lies in this rank's subtrees.
         let schedule = collective::schedule(gang.share(), batch.present);
-        self.compute(&batch, &schedule.steps, &mut times)?;
+        let roots = if self.engine.plan().sync_norms().next().is_some() {
+            self.compute_wave(&batch, &schedule, gang, operation, &mut times)?
+        } else {
+            self.compute(&batch, &schedule.steps, &mut times)?;
+            schedule.roots
+        };
         let present = batch.present;
 
         // The fold over the gang.
         let began = Instant::now();
-        let slots: Vec<usize> = schedule.roots.iter().map(|&(_, slot)| slot).collect();
+        let slots: Vec<usize> = roots.iter().map(|&(_, slot)| slot).collect();
         *operation += 1;
         if let ([slot], 1) = (&slots[..], gang.ranks()) {
             self.engine.fold_alone(*slot);
         } else {
             let tail_offset = self.engine.plan().tail_offset as usize;
             let (sums, record) = self.engine.fold_views(&slots);
-            let roots: Vec<(Node, &[u8])> = schedule
-                .roots
+            let roots: Vec<(Node, &[u8])> = roots
                 .iter()
                 .map(|&(node, _)| node)
                 .zip(sums)
@@ -345,6 +349,6 @@ fn log(row: &MetricRow) {
     );
 }
 
-fn milliseconds(duration: Duration) -> f64 {
+pub(super) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }

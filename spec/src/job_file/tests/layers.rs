@@ -275,10 +275,12 @@ fn average_poolings_and_norms_have_a_main_value_or_a_table() {
             LayerKind::BatchNorm(BatchNorm {
                 eps: 1e-5,
                 momentum: 0.1,
+                sync: false,
             }),
             LayerKind::BatchNorm(BatchNorm {
                 eps: 1e-5,
                 momentum: 0.25,
+                sync: false,
             }),
             layer(1e-5, true),
             layer(1e-3, false),

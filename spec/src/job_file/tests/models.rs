@@ -73,8 +73,15 @@ fn kind() -> impl Strategy<Value = LayerKind> {
     let eps = || prop_oneof![1e-30..1.0, Just(1e-5)];
     let layer_norm = (eps(), any::<bool>())
         .prop_map(|(eps, affine)| LayerKind::LayerNorm(LayerNorm { eps, affine }));
-    let batch_norm = (eps(), prop_oneof![0.0..1.0, Just(1.0)])
-        .prop_map(|(eps, momentum)| LayerKind::BatchNorm(BatchNorm { eps, momentum }));
+    let batch_norm = (eps(), prop_oneof![0.0..1.0, Just(1.0)], any::<bool>()).prop_map(
+        |(eps, momentum, sync)| {
+            LayerKind::BatchNorm(BatchNorm {
+                eps,
+                momentum,
+                sync,
+            })
+        },
+    );
     let group_norm = (1u32..=1 << 20, eps(), any::<bool>()).prop_map(|(groups, eps, affine)| {
         LayerKind::GroupNorm(GroupNorm {
             groups,
