@@ -165,6 +165,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The most bytes that a step folds at once: a record, or what meets at a norm over all samples of a step.
+    pub fn fold_bytes(&self) -> u64 {
+        self.record_bytes.max(self.joint_bytes())
+    }
+
     /// Bytes of what a microbatch brings to the widest norm over all samples of a step: 4 words of 8 a channel.
     pub fn joint_bytes(&self) -> u64 {
         joint_bytes(&self.stages)

@@ -134,8 +134,7 @@ fn serve(orders: &Receiver<Order>, reports: &Reports) -> Result<(), Failure> {
     let table = listener
         .meet(rank as usize, &addresses, fence, MEETING)
         .map_err(passing)?;
-    let plan = training.plan();
-    let record_bytes = plan.record_bytes.max(plan.joint_bytes()) as usize;
+    let record_bytes = training.plan().fold_bytes() as usize;
     // The gang stays connected until everything is durable: a peer may still read from it.
     let mut gang = Gang::new(
         Box::new(table),

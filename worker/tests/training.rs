@@ -129,7 +129,7 @@ fn train(
 ) -> (Vec<MetricRow>, Result<Done, Failure>) {
     let resume = from.map(|manifest| (JobId(1), manifest.digest()));
     let mut training = Training::prepare(job, depot.clone(), 0, resume).expect("a training");
-    let record_bytes = training.plan().record_bytes as usize;
+    let record_bytes = training.plan().fold_bytes() as usize;
     let mut gang = alone(record_bytes, job.training.microbatches).expect("a gang");
     let mut rows = Vec::new();
     let mut report = |report: Report| {

@@ -124,7 +124,7 @@ fn train(
     };
     let mut training = Training::prepare(job, depot, 0, None).map_err(stop)?;
     let mut gang = alone(
-        training.plan().record_bytes as usize,
+        training.plan().fold_bytes() as usize,
         job.training.microbatches,
     )
     .map_err(stop)?;

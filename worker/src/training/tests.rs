@@ -15,6 +15,7 @@ mod best;
 mod frozen;
 mod kept;
 mod rules;
+mod sync;
 
 use kept::Kept;
 
@@ -77,7 +78,7 @@ fn gang(
                     let mut rows = Vec::new();
                     let run = || {
                         let mut training = Training::prepare(job, depot.clone(), rank, resume)?;
-                        let bytes = training.plan().record_bytes as usize;
+                        let bytes = training.plan().fold_bytes() as usize;
                         let mut gang = Gang::new(
                             Box::new(seat),
                             Fence([1, 1, 1]),
