@@ -179,7 +179,13 @@ impl<T: Float> Engine<T> {
     }
 
     /// Assigns the sums of the rows of the output to a tail.
-    pub(crate) fn judge(&mut self, targets: RowTargets<'_>, given: Extent, gradient: bool, tail: View) {
+    pub(crate) fn judge(
+        &mut self,
+        targets: RowTargets<'_>,
+        given: Extent,
+        gradient: bool,
+        tail: View,
+    ) {
         let (device, views) = (&mut *self.device, &self.views);
         let count = given.targets(views.plan.per);
         let rows = loss::judge(device, views, targets, count, gradient);

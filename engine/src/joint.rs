@@ -93,7 +93,10 @@ mod tests {
             let as_bytes: Vec<u8> = bytemuck::cast_slice(&left).to_vec();
             assert_eq!(bytes, as_bytes, "cut at {cut}");
             for (got, want) in left.iter().zip(whole) {
-                assert!((got - want).abs() <= 1e-12 * want.abs().max(1.0), "cut at {cut}: {got} {want}");
+                assert!(
+                    (got - want).abs() <= 1e-12 * want.abs().max(1.0),
+                    "cut at {cut}: {got} {want}"
+                );
             }
         }
     }

@@ -20,6 +20,6 @@ pub(crate) mod reduce;
 pub(crate) mod rowwise;
 pub(crate) mod softmax;
 pub(crate) mod sums;
-pub(crate) mod update;
 mod sync_norm;
+pub(crate) mod update;
 mod window;

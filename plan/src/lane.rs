@@ -30,7 +30,9 @@ pub(crate) fn pack(
     let mut shared: Vec<bool> = vec![false; buffers.len()];
     state.chain(work).flatten().for_each(|at| shared[at] = true);
     let part = |wanted: bool| -> Vec<usize> {
-        (0..shared.len()).filter(|&at| shared[at] == wanted).collect()
+        (0..shared.len())
+            .filter(|&at| shared[at] == wanted)
+            .collect()
     };
     let place = |at: &[usize], buffers: &mut [Buffer], base: u64| {
         let mut some: Vec<Buffer> = at.iter().map(|&at| buffers[at].clone()).collect();
@@ -42,7 +44,9 @@ pub(crate) fn pack(
     };
     let before = place(&part(true), buffers, 0)?;
     let stride = place(&part(false), buffers, before)?;
-    part(false).iter().for_each(|&at| buffers[at].in_lane = true);
+    part(false)
+        .iter()
+        .for_each(|&at| buffers[at].in_lane = true);
     let arena = before.checked_add(stride.checked_mul(lanes as u64)?)?;
     (arena <= arena::MOST).then_some((arena, stride))
 }

@@ -284,9 +284,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
     let (arena, lane_bytes) =
         lane::pack(&mut buffers, &stages, &places, lanes).ok_or(Error::ArenaTooLarge)?;
     let host = request.host_bytes + joint_bytes(&stages) * (lanes as u64 + 1);
-    let total = arena
-        .checked_add(host)
-        .ok_or(Error::ArenaTooLarge)?;
+    let total = arena.checked_add(host).ok_or(Error::ArenaTooLarge)?;
     for (stage, bytes) in stages
         .iter()
         .zip(memory::stored(&stages, &buffers, &places))
@@ -338,7 +336,10 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
 
 fn joint_bytes(stages: &[Stage]) -> u64 {
     let norms = stages.iter().filter_map(|stage| stage.kind.sync());
-    norms.map(|norm| 32 * norm.channels as u64).max().unwrap_or(0)
+    norms
+        .map(|norm| 32 * norm.channels as u64)
+        .max()
+        .unwrap_or(0)
 }
 
 /// Bytes for the gradients of frozen parameters, which some kernel gives beside those that are wanted: as many as the flat

@@ -65,7 +65,14 @@ impl SyncNorm for Cpu {
     fn sync_norm_gradients(&mut self, norm: &BatchNorm, samples: usize, at: BatchNormBackward) {
         let arch = self.arch;
         let gradients = [at.weight_gradient, at.bias_gradient];
-        let views = [at.x, at.weight, at.statistics, at.gradient, gradients[0], gradients[1]];
+        let views = [
+            at.x,
+            at.weight,
+            at.statistics,
+            at.gradient,
+            gradients[0],
+            gradients[1],
+        ];
         let [x, weights, statistics, dy, dw, db]: [&mut [f32]; 6] = self.arena.numbers(views);
         let (x, weights, dy) = (&*x, &*weights, &*dy);
         let (means, variances) = statistics.split_at(norm.channels);

@@ -121,7 +121,11 @@ impl<T: Float> Engine<T> {
 
         let mut from = 0;
         let mut values = Vec::with_capacity(norms.len());
-        pool.enter(|| self.each(riders, |engine, _, rider| engine.bring(&rider.batch.samples)));
+        pool.enter(|| {
+            self.each(riders, |engine, _, rider| {
+                engine.bring(&rider.batch.samples)
+            })
+        });
         for &(norm, channels) in &norms {
             let words = Meeting::Moments.words() * channels;
             pool.enter(|| {

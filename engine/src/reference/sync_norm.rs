@@ -38,11 +38,22 @@ impl<T: Float> SyncNorm for Reference<T> {
         let views = [at.x, at.weight, at.statistics, at.gradient];
         let gradients = [at.weight_gradient, at.bias_gradient];
         let [x, weights, statistics, dy, dw, db] = self.numbers(
-            [views[0], views[1], views[2], views[3], gradients[0], gradients[1]].map(Some),
+            [
+                views[0],
+                views[1],
+                views[2],
+                views[3],
+                gradients[0],
+                gradients[1],
+            ]
+            .map(Some),
         );
         dw.fill(T::ZERO);
         db.fill(T::ZERO);
-        let (scaling, sample) = (scaling(norm, statistics, weights), norm.channels * norm.plane);
+        let (scaling, sample) = (
+            scaling(norm, statistics, weights),
+            norm.channels * norm.plane,
+        );
         let rows = x.chunks_exact(sample).zip(dy.chunks_exact(sample));
         for (x, dy) in rows.take(samples) {
             scaling.add_gradients(x, dy, dw, db);
@@ -60,9 +71,14 @@ impl<T: Float> SyncNorm for Reference<T> {
         let views = [at.x, at.weight, at.statistics, at.gradient, totals];
         let [x, weights, statistics, gradient, totals] = self.numbers(views.map(Some));
         let (dw, db) = totals.split_at(norm.channels);
-        let (scaling, sample) = (scaling(norm, statistics, weights), norm.channels * norm.plane);
+        let (scaling, sample) = (
+            scaling(norm, statistics, weights),
+            norm.channels * norm.plane,
+        );
         let count = T::of(values.max(1) as f64);
-        let rows = x.chunks_exact(sample).zip(gradient.chunks_exact_mut(sample));
+        let rows = x
+            .chunks_exact(sample)
+            .zip(gradient.chunks_exact_mut(sample));
         for (x, gradient) in rows.take(samples) {
             scaling.input(count, x, dw, db, gradient);
         }

@@ -37,4 +37,6 @@ mod running;
 #[cfg(test)]
 mod sequences;
 #[cfg(test)]
+mod sync_norms;
+#[cfg(test)]
 mod tensors;

@@ -174,11 +174,7 @@ impl Training {
         } else {
             let tail_offset = self.engine.plan().tail_offset as usize;
             let (sums, record) = self.engine.fold_views(&slots);
-            let roots: Vec<(Node, &[u8])> = roots
-                .iter()
-                .map(|&(node, _)| node)
-                .zip(sums)
-                .collect();
+            let roots: Vec<(Node, &[u8])> = roots.iter().map(|&(node, _)| node).zip(sums).collect();
             let add = |offset: usize, into: &mut [u8], from: &[u8]| {
                 engine::add_record(tail_offset, offset, into, from);
             };
