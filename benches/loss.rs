@@ -52,6 +52,7 @@ fn main() {
         classes: CLASSES,
         microbatch: ROWS,
         microbatches: 1,
+        share: 1,
         objective: Objective::CROSS_ENTROPY,
         optimizer: &optimizer,
         rules: Rules::NONE,

@@ -346,3 +346,38 @@ fn a_killed_rank_loses_no_running_statistic_and_no_plateau() {
     assert_recovered(&yard, &id, &expected, &[]);
     yard.json(&["checkpoint", "verify", &id]);
 }
+
+/// A job whose ranks meet in the middle of every step too.
+const SYNCED: &str = r#"
+name = "synced"
+[data]
+train = "digits/train"
+validation = 0.2
+normalize = "unit"
+[model]
+layers = [
+  { conv2d = { filters = 8, kernel = 3, padding = 1 } }, { batch_norm = { sync = true } }, "relu", { max_pool2d = 2 },
+  "flatten", { linear = 32 }, { batch_norm = { sync = true } }, "relu", { linear = "classes" },
+]
+[training]
+steps = 1200
+batch_size = 256
+optimizer = { adam = { lr = 1e-3 } }
+validate = { every_epochs = 100 }
+[checkpoint]
+every_steps = 200
+keep_last = 10
+"#;
+
+#[test]
+fn a_rank_that_is_killed_where_microbatches_meet_at_norms_changes_no_bit() {
+    let yard = Yard::with_digits(&[1, 1]);
+    let file = yard.file("synced.toml", SYNCED);
+    let expected = yard.run_rows(&file, &[], None);
+    assert_eq!(expected.len(), 1200);
+    let id = yard.submit(&file, &["resources.ranks=2"]);
+    yard.until_checkpoint(&id);
+    yard.ranks()[1].signal(Signal::KILL);
+    assert_recovered(&yard, &id, &expected, &[]);
+    yard.json(&["checkpoint", "verify", &id]);
+}

@@ -55,6 +55,48 @@ fn norms_schedule_and_clipping_give_the_same_rows_on_every_way_and_checkpoints_h
     }
 }
 
+/// Norms over all samples of a step, beside one that is not.
+const SYNCED: &str = r#"{ conv2d = { filters = 6, kernel = 3, padding = 1 } }, { batch_norm = { sync = true } }, "silu",
+  { max_pool2d = 2 }, "flatten", { linear = 24 }, { batch_norm = { sync = true } }, "relu", { linear = 16 }, "batch_norm",
+  { linear = "classes" }"#;
+const SYNCED_TRAINING: &str =
+    "epochs = 3\nbatch_size = 100\nmicrobatches = 8\noptimizer = { adam = { lr = 3e-3 } }";
+
+#[test]
+fn norms_over_all_samples_of_a_step_give_the_same_rows_on_every_number_of_ranks_and_threads() {
+    let yard = Yard::with_digits(&[1, 1, 2]);
+    let text = job(SYNCED, "validation = 0.2", SYNCED_TRAINING);
+    let file = yard.file("synced.toml", &text);
+    let expected = yard.run_rows(&file, &[], None);
+    assert_trained(&expected, 3 * 15);
+    let set = ["resources.threads=2"];
+    assert_same(&yard.run_rows(&file, &set, None), &expected, "2 threads");
+    for (ranks, threads) in [(1, 1), (2, 1), (3, 1), (1, 2)] {
+        let set = [
+            format!("resources.ranks={ranks}"),
+            format!("resources.threads={threads}"),
+        ];
+        let id = yard.submit(&file, &set.each_ref().map(String::as_str));
+        yard.succeeded(&id);
+        let what = format!("{ranks} ranks of {threads} threads");
+        assert_same(&yard.exact_rows(&id), &expected, &what);
+        yard.json(&["checkpoint", "verify", &id]);
+    }
+    // Each microbatch by itself is another training.
+    let apart = yard.file("apart.toml", text.replace("sync = true", "sync = false"));
+    assert_ne!(yard.run_rows(&apart, &[], None)[0], expected[0]);
+    // What `plan` says of both.
+    let said = |file: &str| yard.run(&["plan", file]).done().join("\n");
+    let (synced, apart) = (said(&file), said(&apart));
+    let lanes = "8 microbatches of a rank, which meet those of others at 2 norms";
+    assert!(synced.contains(lanes), "{synced}");
+    assert!(!apart.contains("at once"), "{apart}");
+    let all = text.replace(", \"batch_norm\"", "");
+    let all = said(&yard.file("all.toml", all));
+    assert!(all.contains("over 100 samples"), "{all}");
+    assert!(apart.contains("over 13 samples"), "{apart}");
+}
+
 /// A frozen front, groups and averages.
 const GROUPED: &str = r#"{ conv2d = { filters = 8, kernel = 3, padding = 1 }, name = "front" }, { batch_norm = {}, name = "norm" },
   "relu", { max_pool2d = 2 }, "flatten", { linear = 32 }, "relu", { linear = "classes" }"#;

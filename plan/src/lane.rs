@@ -9,7 +9,7 @@ use crate::stage::Stage;
 /// Gives every buffer its offset: in the only lane all share one arena; of several, each has a copy of what a pass keeps. The
 /// size of the arena and the stride of lanes, if they can be counted.
 pub(crate) fn pack(
-    buffers: &mut Vec<Buffer>,
+    buffers: &mut [Buffer],
     stages: &[Stage],
     places: &Places,
     lanes: usize,

@@ -170,6 +170,16 @@ impl Plan {
         self.record_bytes.max(self.joint_bytes())
     }
 
+    /// Bytes of everything that a step folds, one number a fold: what meets at each norm over all samples of a step, forward and
+    /// where the loss flows back to it backward, and the record.
+    pub fn folds(&self) -> impl Iterator<Item = u64> + '_ {
+        let norms = self.sync_norms().flat_map(|(index, channels)| {
+            let words = [4, if self.stages[index].backward { 2 } else { 0 }];
+            words.map(|words| 8 * words * channels as u64)
+        });
+        norms.filter(|&bytes| bytes > 0).chain([self.record_bytes])
+    }
+
     /// Bytes of what a microbatch brings to the widest norm over all samples of a step: 4 words of 8 a channel.
     pub fn joint_bytes(&self) -> u64 {
         joint_bytes(&self.stages)

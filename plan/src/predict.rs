@@ -104,7 +104,9 @@ pub fn predict(
         // Each rank sends and takes the slices of the others, once as sums and once folded. Rates are those of two ranks.
         let others = f64::from(placement.ranks - 1);
         let traffic = 2.0 * others / f64::from(placement.ranks);
-        reduce += rates.fold_s * others + plan.record_bytes as f64 * rates.fold_byte_s * traffic;
+        for bytes in plan.folds() {
+            reduce += rates.fold_s * others + bytes as f64 * rates.fold_byte_s * traffic;
+        }
     }
     let (kernel, work) = plan.update_work();
     let update = pass(kernel, work)? + pass(Kernel::Digest, plan.digest_work())?;

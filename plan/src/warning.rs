@@ -42,10 +42,11 @@ impl fmt::Display for Warning {
 }
 
 impl Plan {
-    /// Samples that batch norms normalise over at most, where there are any: the fewest of all norms.
-    pub fn normalised_samples(&self) -> Option<usize> {
+    /// Samples that batch norms normalise over in steps of `batch_size`, where there are any: those over all samples of a step
+    /// over the batch, the others over a full microbatch; of both kinds the fewer.
+    pub fn normalised_samples(&self, batch_size: usize) -> Option<usize> {
         let over = |norm: &BatchNorm| match norm.sync {
-            true => self.microbatch * self.microbatches as usize,
+            true => batch_size,
             false => self.microbatch,
         };
         self.norms().map(|(_, norm)| over(norm)).min()

@@ -52,7 +52,7 @@ pub fn run(options: &arguments::Plan, url: &str, format: Format) -> Result<(), S
         steps,
         flops_per_step: (plan.flops_forward + plan.flops_backward) * u64::from(batch_size),
         // Each rank sends the slices of its sums to their owners and its own folded slice to all.
-        bytes_reduced_per_step: 2 * plan.record_bytes * u64::from(ranks - 1),
+        bytes_reduced_per_step: 2 * plan.folds().sum::<u64>() * u64::from(ranks - 1),
         warnings: plan.warnings().iter().map(ToString::to_string).collect(),
         prediction,
         unpredicted,

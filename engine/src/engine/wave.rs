@@ -2,6 +2,7 @@
 //! over all samples of the step, meet there those of the other ranks, and go on; backward likewise. Where the plan has no
 //! such norm a wave is one microbatch.
 
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,7 +80,17 @@ impl<T: Float> Engine<T> {
         fold: impl FnMut(Joint<'_>) -> Result<(), F>,
     ) -> Result<Times, WaveError<F>> {
         let riders = self.riders(wave).map_err(WaveError::Engine)?;
-        let times = self.ride(&riders, fold);
+        let times = if self.views.plan.sync_norms().next().is_some() {
+            self.ride(&riders, fold)
+        } else {
+            // Nothing is folded: the pool is entered once for all of it.
+            let unmet = |_: Joint<'_>| -> Result<(), Infallible> { Ok(()) };
+            let pool = Arc::clone(&self.pool);
+            match pool.enter(|| self.ride(&riders, unmet)) {
+                Ok(times) => Ok(times),
+                Err(never) => match never {},
+            }
+        };
         self.views.lane = 0;
         times.map_err(WaveError::Fold)
     }

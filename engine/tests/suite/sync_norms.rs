@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use engine::{Batch, Engine, Joint};
+use engine::{Batch, Engine, Float, Joint, WaveError};
 use spec::model::{BatchNorm, LayerKind};
 
 use super::networks::{Network, classes, conv, linear, pool, residual, step};
@@ -47,7 +47,7 @@ fn fold(joint: Joint<'_>) -> Result<(), Infallible> {
 }
 
 /// One step over samples cut into microbatches.
-fn step_in_parts(engine: &mut Engine<f64>, x: &[f64], labels: &[u32], cuts: &[usize]) -> f64 {
+fn step_in_parts<T: Float>(engine: &mut Engine<T>, x: &[T], labels: &[u32], cuts: &[usize]) -> f64 {
     let (mut wave, mut first) = (Vec::new(), 0);
     let sample = x.len() / labels.len();
     for (slot, &samples) in cuts.iter().enumerate() {
@@ -105,4 +105,116 @@ fn several_microbatches_train_as_the_whole_batch_does() {
             assert_near(running[0], running[1], &format!("{cuts:?}: statistic"));
         }
     }
+}
+
+/// All words as f64, those of other engines to compare with.
+fn wide<T: Float>(engine: &Engine<T>) -> Vec<f64> {
+    let words = engine
+        .parameters()
+        .iter()
+        .chain(engine.running_statistics());
+    words.map(|word| word.wide()).collect()
+}
+
+fn furthest(one: &[f64], other: &[f64]) -> f64 {
+    assert_eq!(one.len(), other.len());
+    let apart = one
+        .iter()
+        .zip(other)
+        .map(|(one, other)| (one - other).abs());
+    apart.fold(0.0, f64::max)
+}
+
+#[test]
+fn kernels_in_f32_come_near_the_reference_and_threads_change_no_bit() {
+    for cuts in [&[5, 5, 5, 2][..], &[9, 9], &[16]] {
+        let (total, most) = (cuts.iter().sum::<usize>(), cuts[0]);
+        let network = network(true, most, cuts.len() as u32);
+        let mut reference = network.engine::<f64>();
+        let mut engines = [1, 2, 3].map(|threads| {
+            let mut engine = Network {
+                threads,
+                ..network.clone()
+            }
+            .engine::<f32>();
+            engine.initialize(3);
+            engine
+        });
+        let begin = engines[0].parameters().to_vec();
+        for (to, from) in reference.parameters_mut().iter_mut().zip(begin) {
+            *to = f64::from(from);
+        }
+        for number in 0..4 {
+            let (x, labels) = network.batch::<f64>(total, number);
+            let (narrow, _) = network.batch::<f32>(total, number);
+            let expected = step_in_parts(&mut reference, &x, &labels, cuts);
+            let losses = engines
+                .each_mut()
+                .map(|engine| step_in_parts(engine, &narrow, &labels, cuts));
+            assert!(
+                (losses[0] - expected).abs() < 1e-5 * expected.max(1.0),
+                "{losses:?} {expected}"
+            );
+            assert_eq!([losses[0]; 3], losses, "{cuts:?}");
+            for other in &engines[1..] {
+                assert_eq!(engines[0].parameters(), other.parameters());
+                assert_eq!(engines[0].running_statistics(), other.running_statistics());
+            }
+            let far = furthest(&wide(&engines[0]), &wide(&reference));
+            assert!(far < 2e-5, "{cuts:?}, step {number}: {far:e}");
+        }
+    }
+}
+
+#[test]
+fn one_microbatch_trains_as_the_norm_of_a_microbatch_does_but_for_rounding() {
+    let [mut synced, mut plain] = [true, false].map(|sync| {
+        let mut engine = network(sync, 16, 1).engine::<f32>();
+        engine.initialize(3);
+        engine
+    });
+    for number in 0..6 {
+        let (x, labels) = network(true, 16, 1).batch::<f32>(16, number);
+        let loss = step_in_parts(&mut synced, &x, &labels, &[16]);
+        let expected = step(&mut plain, &x, &labels, 0.05).loss.expect("a loss");
+        assert!((loss - expected).abs() < 1e-5, "{loss} {expected}");
+        let far = furthest(&wide(&synced), &wide(&plain));
+        assert!(far < 2e-5, "step {number}: {far:e}");
+    }
+}
+
+#[test]
+fn more_microbatches_than_lanes_and_a_fold_that_fails_end_a_wave() {
+    let mut engine = network(true, 2, 2).engine::<f32>();
+    engine.initialize(3);
+    let (x, labels) = network(true, 2, 2).batch::<f32>(2, 0);
+    let batch = Batch::classified(&x, &labels);
+    let three = [(batch, 0), (batch, 1), (batch, 0)];
+    let refused = engine.train_wave(&three, fold).unwrap_err();
+    let WaveError::Engine(error) = refused else {
+        panic!("nothing has run: {refused:?}")
+    };
+    let expected = "3 microbatches were given at once, but the plan has room for 2";
+    assert_eq!(error.to_string(), expected);
+    // In the middle of a step: what is committed stays, and the next step is as any other.
+    let before = wide(&engine);
+    let mut folds = 0;
+    let failed = engine.train_wave(&[(batch, 0), (batch, 1)], |joint| {
+        folds += 1;
+        let done: Result<(), Infallible> = fold(joint);
+        if folds == 6 {
+            Err("gone")
+        } else {
+            done.map_err(|never| match never {})
+        }
+    });
+    assert!(matches!(failed, Err(WaveError::Fold("gone"))), "{failed:?}");
+    assert_eq!(wide(&engine), before);
+    let mut fresh = network(true, 2, 2).engine::<f32>();
+    fresh.initialize(3);
+    let (x, labels) = network(true, 2, 2).batch::<f32>(4, 1);
+    for engine in [&mut engine, &mut fresh] {
+        step_in_parts(engine, &x, &labels, &[2, 2]);
+    }
+    assert_eq!(wide(&engine), wide(&fresh));
 }

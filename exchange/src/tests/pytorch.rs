@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use ::safetensors::tensor::TensorView;
 use ::safetensors::{Dtype, SafeTensors};
 use engine::{Engine, Samples};
+use plan::to_evaluate;
 use spec::model::LayerKind;
 
-use super::{Case, fixture};
-use crate::safetensors;
+use super::{Case, SAMPLES, fixture};
+use crate::state_dict::entries;
+use crate::{Exported, import, safetensors};
 
 /// What the project promises between its logits and PyTorch's.
 const LOGITS: f32 = 1e-5;
@@ -173,4 +175,39 @@ fn the_cases_have_every_kind_of_layer() {
         }
     }
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn norms_over_all_samples_of_a_step_have_the_names_and_the_graph_of_batch_norms() {
+    let case = Case::named("norms");
+    let text = String::from_utf8(fixture("norms.toml")).unwrap();
+    let synced = text.replace("\"batch_norm\"", "{ batch_norm = { sync = true } }");
+    assert_ne!(synced, text, "the case has a batch norm");
+    let mut manifest = case.manifest.clone();
+    manifest.job = spec::job_file::parse(&synced).unwrap();
+    let plan = to_evaluate(&manifest.job, &manifest.data, SAMPLES, 1, false).unwrap();
+    assert!(plan.sync_norms().next().is_some());
+    assert_eq!(entries(&plan), entries(&case.plan));
+    let read = import(&fixture("norms.safetensors"), &plan).unwrap();
+    assert_eq!(read.parameters, case.weights.parameters);
+    assert_eq!(read.running_statistics, case.weights.running_statistics);
+    // The file says which job it is of; its tensors are the same.
+    let exported = Exported {
+        plan: &plan,
+        manifest: &manifest,
+        parameters: &read.parameters,
+        running_statistics: &read.running_statistics,
+    };
+    let tensors = |written: &[u8]| {
+        let file = SafeTensors::deserialize(written).unwrap();
+        let mut tensors: Vec<(String, Vec<u8>)> = file
+            .tensors()
+            .into_iter()
+            .map(|(name, tensor)| (name, tensor.data().to_vec()))
+            .collect();
+        tensors.sort();
+        tensors
+    };
+    let before = safetensors(&case.exported());
+    assert_eq!(tensors(&safetensors(&exported)), tensors(&before));
 }

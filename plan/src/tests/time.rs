@@ -2,6 +2,7 @@
 
 use spec::job::Optimizer;
 use spec::model::LayerKind::{Flatten, Relu};
+use spec::model::{self, LayerKind};
 use spec::rates::{Kernel, Rate, Rates};
 
 use super::{batch_norm, classes, conv, linear, planned, simple_cnn};
@@ -154,4 +155,25 @@ fn a_kernel_without_a_rate_is_named() {
     );
     plan.optimizer = super::MOMENTUM;
     assert!(predict(&plan, 8, ALONE, &rates).is_ok());
+}
+
+#[test]
+fn norms_over_all_samples_cost_two_folds_more_each_where_there_are_several_ranks() {
+    let told = |sync, ranks| {
+        let norm = LayerKind::BatchNorm(model::BatchNorm {
+            eps: 1e-5,
+            momentum: 0.1,
+            sync,
+        });
+        let plan = planned("7", vec![linear(5), norm, classes()], |request| {
+            (request.microbatch, request.microbatches) = (8, 4);
+            request.share = 4;
+        });
+        step(&plan.unwrap(), Placement { ranks, together: 1 })
+    };
+    assert_eq!(told(true, 1).reduce_ms, told(false, 1).reduce_ms);
+    let more = told(true, 2).reduce_ms - told(false, 2).reduce_ms;
+    // Each rank sends one half of 32 and of 16 bytes a channel twice.
+    let expected = 1e3 * (2.0 * 1e-4 + f64::from(5 * (32 + 16)) * 1e-9);
+    assert!((more - expected).abs() < 1e-9, "{more} {expected}");
 }

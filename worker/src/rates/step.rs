@@ -34,7 +34,7 @@ const WARM_UP: usize = 20;
 pub fn measure(kernels: impl Fn(&Plan) -> f64) -> Result<f64, Failure> {
     let job = spec::job_file::parse(JOB).map_err(lasting)?;
     let mut training = Training::prepare(&job, Arc::new(Digits::new()?), 0, None)?;
-    let bytes = training.plan().record_bytes as usize;
+    let bytes = training.plan().fold_bytes() as usize;
     let mut gang = alone(bytes, job.training.microbatches)?;
     let (mut reader, mut writer) = std::io::pipe().map_err(lasting)?;
     let drain = std::thread::spawn(move || {

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use collective::{Gang, LocalStep, Node};
-use data::{Batch, Loader, Microbatches, Sampling};
+use collective::{Gang, Node};
+use data::{Loader, Microbatches, Sampling};
 use engine::Update;
 use spec::metric::{Exact, MetricRow, Rows, Timing};
 use spec::rank::{Failure, Report};
@@ -13,9 +13,9 @@ use tracing::info;
 
 use super::evaluation::{Evaluation, evaluate_rows, measures};
 use super::failure::{of_data, of_engine, of_gang};
-use super::microbatch;
 use super::pace::Pace;
 use super::session::Training;
+use super::wave::Walk;
 use crate::depot::{lasting, passing};
 
 /// How long a rank waits for the others. A dead one is seen at once; this is for one that hangs.
@@ -156,32 +156,31 @@ impl Training {
         times.data_ms = milliseconds(began.elapsed());
 
         // Forward and backward, folding what lies in this rank's subtrees.
-        let schedule = collective::schedule(gang.share(), batch.present);
-        let roots = if self.engine.plan().sync_norms().next().is_some() {
-            self.compute_wave(&batch, &schedule, gang, operation, &mut times)?
-        } else {
-            self.compute(&batch, &schedule.steps, &mut times)?;
-            schedule.roots
-        };
+        let walk = Walk::of(
+            self.engine.plan(),
+            &collective::schedule(gang.share(), batch.present),
+        );
+        self.compute(&batch, &walk, gang, operation, &mut times)?;
         let present = batch.present;
 
         // The fold over the gang.
         let began = Instant::now();
-        let slots: Vec<usize> = roots.iter().map(|&(_, slot)| slot).collect();
+        let slots: Vec<usize> = walk.roots.iter().map(|&(_, slot)| slot).collect();
         *operation += 1;
         if let ([slot], 1) = (&slots[..], gang.ranks()) {
             self.engine.fold_alone(*slot);
         } else {
             let tail_offset = self.engine.plan().tail_offset as usize;
             let (sums, record) = self.engine.fold_views(&slots);
-            let roots: Vec<(Node, &[u8])> = roots.iter().map(|&(node, _)| node).zip(sums).collect();
+            let nodes = walk.roots.iter().map(|&(node, _)| node);
+            let roots: Vec<(Node, &[u8])> = nodes.zip(sums).collect();
             let add = |offset: usize, into: &mut [u8], from: &[u8]| {
                 engine::add_record(tail_offset, offset, into, from);
             };
             gang.fold(*operation, present, &roots, record, &add, PATIENCE)
                 .map_err(|error| of_gang(&error))?;
         }
-        times.reduce_ms = milliseconds(began.elapsed());
+        times.reduce_ms += milliseconds(began.elapsed());
 
         // Apply: from here to its end the step cannot be lost.
         let began = Instant::now();
@@ -207,39 +206,6 @@ impl Training {
             tokens,
             times,
         })
-    }
-
-    fn compute(
-        &mut self,
-        batch: &Batch,
-        steps: &[LocalStep],
-        times: &mut Timing,
-    ) -> Result<(), Failure> {
-        let mut parts = batch.microbatches.iter();
-        for step in steps {
-            match *step {
-                LocalStep::Compute {
-                    microbatch: number,
-                    slot,
-                } => {
-                    let part = parts.next().filter(|part| part.number == number);
-                    let part = part.expect("the loader brings the share in order");
-                    let given = microbatch::of_step(part, &self.job, self.engine.step() + 1);
-                    let took = self
-                        .engine
-                        .train(&given, slot)
-                        .map_err(|error| of_engine(&error))?;
-                    times.forward_ms += milliseconds(took.forward);
-                    times.backward_ms += milliseconds(took.backward);
-                }
-                LocalStep::Add { into, from } => {
-                    let began = Instant::now();
-                    self.engine.add(into, from);
-                    times.reduce_ms += milliseconds(began.elapsed());
-                }
-            }
-        }
-        Ok(())
     }
 
     fn validate(

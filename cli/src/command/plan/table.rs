@@ -186,8 +186,16 @@ impl Shown<'_> {
                 ),
             ),
         ];
-        if let Some(samples) = plan.normalised_samples() {
+        if let Some(samples) = plan.normalised_samples(self.batch_size as usize) {
             totals.push(("batch norm", format!("over {samples} samples")));
+        }
+        let synced = plan.sync_norms().count();
+        if synced > 0 {
+            let lanes = format!(
+                "{} microbatches of a rank, which meet those of others at {synced} norms",
+                plan.lanes
+            );
+            totals.push(("at once", lanes));
         }
         totals
     }
