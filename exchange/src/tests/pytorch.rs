@@ -178,7 +178,7 @@ fn the_cases_have_every_kind_of_layer() {
 }
 
 #[test]
-fn norms_over_all_samples_of_a_step_have_the_names_and_the_graph_of_batch_norms() {
+fn norms_over_all_samples_of_a_step_have_the_names_and_tensors_of_batch_norms() {
     let case = Case::named("norms");
     let text = String::from_utf8(fixture("norms.toml")).unwrap();
     let synced = text.replace("\"batch_norm\"", "{ batch_norm = { sync = true } }");
