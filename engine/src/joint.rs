@@ -1,5 +1,9 @@
 //! What microbatches meet with at a norm over all samples of a step, and how two such parts become one.
 
+use plan::Plan;
+
+use crate::error::Error;
+
 /// What the parts of a meeting are, channel after channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meeting {
@@ -67,6 +71,44 @@ fn merge(into: &mut [f64], from: &[f64]) {
     into[1] += apart * (from[0] / values);
     into[2] += from[2] + apart * apart * (into[0] * from[0] / values);
     into[0] = values;
+}
+
+/// What microbatches meet for: a part of each, to be folded over all of the step.
+#[derive(Debug)]
+pub struct Joint<'a> {
+    /// What the parts are, and so how they are added.
+    pub meeting: Meeting,
+    /// The parts of the wave's microbatches, one behind the other; whoever folds may write over them.
+    pub parts: &'a mut [f64],
+    /// The sum over all microbatches of the step: as long as one part.
+    pub total: &'a mut [f64],
+}
+
+/// Why a wave has ended early. What is in slots is worthless then; committed state has not changed.
+#[derive(Debug)]
+pub enum WaveError<F> {
+    /// The engine was given what does not fit its plan: nothing has run.
+    Engine(Error),
+    /// The parts could not be folded.
+    Fold(F),
+}
+
+/// Memory for what microbatches meet with.
+#[derive(Debug)]
+pub(crate) struct Joints {
+    pub parts: Vec<f64>,
+    pub total: Vec<f64>,
+}
+
+impl Joints {
+    /// For the widest norm of a plan.
+    pub fn new(plan: &Plan) -> Self {
+        let words = plan.joint_bytes() as usize / size_of::<f64>();
+        Joints {
+            parts: vec![0.0; words * plan.lanes],
+            total: vec![0.0; words],
+        }
+    }
 }
 
 #[cfg(test)]

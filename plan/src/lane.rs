@@ -4,7 +4,18 @@
 use crate::arena;
 use crate::buffers::Places;
 use crate::lifetime::Buffer;
-use crate::stage::Stage;
+use crate::op::BatchNorm;
+use crate::stage::{Stage, StageKind};
+
+impl StageKind {
+    /// The norm over all samples of a step that it is: no other stage runs before it has met those of all microbatches.
+    pub fn sync(&self) -> Option<&BatchNorm> {
+        match self {
+            StageKind::BatchNorm(norm) if norm.sync => Some(norm),
+            _ => None,
+        }
+    }
+}
 
 /// Gives every buffer its offset: in the only lane all share one arena; of several, each has a copy of what a pass keeps. The
 /// size of the arena and the stride of lanes, if they can be counted.

@@ -172,14 +172,6 @@ impl StageKind {
         }
     }
 
-    /// The norm over all samples of a step that it is: no other stage runs before it has met those of all microbatches.
-    pub fn sync(&self) -> Option<&BatchNorm> {
-        match self {
-            StageKind::BatchNorm(norm) if norm.sync => Some(norm),
-            _ => None,
-        }
-    }
-
     /// Whether the backward pass writes over the gradient of what went out, so that no other may read it later.
     pub fn spoils_gradient(&self) -> bool {
         match self {

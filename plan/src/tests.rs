@@ -130,11 +130,8 @@ fn the_simple_cnn_has_the_shapes_parameters_and_costs_that_pytorch_gives_it() {
         outputs,
         ["12x32x32", "12x32x32", "12x16x16", "3072", "64", "64", "10"]
     );
-    let names: Vec<&str> = plan
-        .parameters
-        .iter()
-        .map(|parameter| parameter.name.as_str())
-        .collect();
+    let named = plan.parameters.iter().map(|parameter| &*parameter.name);
+    let names: Vec<&str> = named.collect();
     assert_eq!(
         names,
         [
@@ -178,7 +175,6 @@ fn a_name_replaces_the_position_in_the_names_of_parameters() {
             kind: classes(),
         }],
     };
-    let optimizer = MOMENTUM;
     let request = Request {
         model: &model,
         input: Shape::new(vec![4]).unwrap().into(),
@@ -188,7 +184,7 @@ fn a_name_replaces_the_position_in_the_names_of_parameters() {
         microbatches: 8,
         share: 8,
         objective: Objective::CROSS_ENTROPY,
-        optimizer: &optimizer,
+        optimizer: &MOMENTUM,
         rules: Rules::NONE,
         threads: 1,
         mode: Mode::Train,

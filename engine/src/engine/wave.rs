@@ -7,54 +7,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plan::Plan;
-
 use crate::backend::{RowTargets, View};
 use crate::batch::{Batch, Pass};
 use crate::engine::{Engine, Times};
 use crate::error::Error;
 use crate::extent::Extent;
 use crate::float::Float;
-use crate::joint::Meeting;
+use crate::joint::{Joint, Meeting, WaveError};
 use crate::layers::{batch_norm, sync_norm};
-
-/// What microbatches meet for: a part of each, to be folded over all of the step.
-#[derive(Debug)]
-pub struct Joint<'a> {
-    /// What the parts are, and so how they are added.
-    pub meeting: Meeting,
-    /// The parts of the wave's microbatches, one behind the other; whoever folds may write over them.
-    pub parts: &'a mut [f64],
-    /// The sum over all microbatches of the step: as long as one part.
-    pub total: &'a mut [f64],
-}
-
-/// Why a wave has ended early. What is in slots is worthless then; committed state has not changed.
-#[derive(Debug)]
-pub enum WaveError<F> {
-    /// The engine was given what does not fit its plan: nothing has run.
-    Engine(Error),
-    /// The parts could not be folded.
-    Fold(F),
-}
-
-/// Memory for what microbatches meet with.
-#[derive(Debug)]
-pub(crate) struct Joints {
-    parts: Vec<f64>,
-    total: Vec<f64>,
-}
-
-impl Joints {
-    /// For the widest norm of a plan.
-    pub fn new(plan: &Plan) -> Self {
-        let words = plan.joint_bytes() as usize / size_of::<f64>();
-        Joints {
-            parts: vec![0.0; words * plan.lanes],
-            total: vec![0.0; words],
-        }
-    }
-}
 
 /// A microbatch of a wave, held against the plan.
 struct Rider<'b, 'a, T> {

@@ -1,6 +1,6 @@
 //! The step loop: batch, forward, backward, fold, apply.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use collective::{Gang, Node};
 use data::{Loader, Microbatches, Sampling};
@@ -15,11 +15,8 @@ use super::evaluation::{Evaluation, evaluate_rows, measures};
 use super::failure::{of_data, of_engine, of_gang};
 use super::pace::Pace;
 use super::session::Training;
-use super::wave::Walk;
+use super::wave::{PATIENCE, Walk, milliseconds};
 use crate::depot::{lasting, passing};
-
-/// How long a rank waits for the others. A dead one is seen at once; this is for one that hangs.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How a training ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -309,8 +306,4 @@ fn log(row: &MetricRow) {
         data_ms = timing.data_ms, forward_ms = timing.forward_ms, backward_ms = timing.backward_ms,
         reduce_ms = timing.reduce_ms, update_ms = timing.update_ms, "step"
     );
-}
-
-pub(super) fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }

@@ -3,7 +3,7 @@
 //! each of them, before the step goes on, along the tree that the records are folded by.
 
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use collective::{Gang, LocalStep, Node, Schedule};
 use data::Batch;
@@ -15,7 +15,9 @@ use spec::rank::Failure;
 use super::failure::{of_engine, of_gang};
 use super::microbatch;
 use super::session::Training;
-use super::steps::{PATIENCE, milliseconds};
+
+/// How long a rank waits for the others. A dead one is seen at once; this is for one that hangs.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A turn of a rank.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,6 +178,10 @@ impl Training {
         }
         Ok(())
     }
+}
+
+pub(super) fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }
 
 #[cfg(test)]
