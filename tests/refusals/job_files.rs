@@ -71,7 +71,7 @@ ranks = 2
                 "job.toml:6:48: missing key model.layers[2].conv2d.kernel: expected a whole number from 1 to 1024, or \
                  two of them as [height, width]",
                 "job.toml:6:63: unknown key \"kernal\" in model.layers[2].conv2d, did you mean \"kernel\"? (known: filters, \
-                 kernel, stride, padding, bias)",
+                 kernel, stride, padding, dilation, groups, bias)",
                 "job.toml:8:10: training.epochs: expected a whole number from 1 to 1000000, got \"ten\"",
                 "job.toml:9:2: unknown key \"resource\", did you mean \"resources\"? (known: name, data, model, training, \
                  resources, checkpoint)",
