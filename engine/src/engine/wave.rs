@@ -29,7 +29,7 @@ struct Rider<'b, 'a, T> {
 impl<T: Float> Engine<T> {
     /// Runs microbatches forward and backward and assigns the sums of each to its slot, as [`Engine::train`]. `fold` adds up
     /// the parts of all microbatches of the step, those of other ranks too, at every norm over all samples: once
-    /// forward and, where the loss flows back to it, once backward, in the order of [`Plan::sync_norms`] and
+    /// forward and, where the loss flows back to it, once backward, in the order of [`plan::Plan::sync_norms`] and
     /// back. A wave may be empty: it takes part in the folds.
     ///
     /// # Errors
