@@ -43,19 +43,18 @@ const MEASURING: Duration = Duration::from_secs(60);
 enum StandIn {
     /// Images of one byte a value, in IDX files: channels, height, width.
     Images([usize; 3]),
-    /// One stream of text.
-    Text,
+    /// One stream of text, split so.
+    Text(&'static str),
     /// Lines of text with a class each.
-    Reviews,
+    Messages,
 }
 
 /// What stands in for the datasets of jobs/, by the name that they have there.
 const STAND_INS: &[(&str, StandIn)] = &[
     ("fashion-mnist", StandIn::Images([1, 28, 28])),
-    ("cifar10", StandIn::Images([3, 32, 32])),
-    ("shakespeare", StandIn::Text),
-    ("text", StandIn::Text),
-    ("reviews", StandIn::Reviews),
+    ("shakespeare", StandIn::Text("characters")),
+    ("wikitext", StandIn::Text("whitespace")),
+    ("sms", StandIn::Messages),
 ];
 
 /// Rows of made-up datasets.
@@ -175,18 +174,23 @@ fn stand_in(yard: &Yard<'_>, folder: &Path, job: &Path) -> anyhow::Result<()> {
             }
             import.arg(&source).args(["--kind", "idx"]);
         }
-        StandIn::Text => {
+        StandIn::Text(tokenizer) => {
             fs::write(&source, prose(40 * ROWS))?;
-            import.arg(&source).args(["--kind", "text"]);
+            import
+                .arg(&source)
+                .args(["--kind", "text", "--tokenizer", tokenizer]);
+            import.args(["--test-fraction", "0.1"]);
         }
-        StandIn::Reviews => {
+        StandIn::Messages => {
             let source = source.with_extension("csv");
             let words = prose(60 * ROWS);
             let words: Vec<&str> = words.split_whitespace().collect();
             let lines = words.chunks(40).enumerate();
             let rows = lines.map(|(row, words)| format!("{},{}\n", words.join(" "), row % 2));
             fs::write(&source, format!("text,label\n{}", rows.collect::<String>()))?;
-            import.arg(&source).args(["--kind", "csv"]);
+            import
+                .arg(&source)
+                .args(["--kind", "csv", "--test-fraction", "0.1"]);
         }
     }
     finish(import).map(drop)
